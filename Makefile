@@ -1,0 +1,45 @@
+# make run    set up and serve on http://127.0.0.1:7860 (HOST=, PORT=, MODEL= to change)
+# make test   set up and run every check
+# make bench  figures of this machine, as ratios
+# make lint   style only
+# make pictures  the README's pictures, from the real page
+
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+export MODEL HOST PORT
+
+.PHONY: run setup test bench lint browser pictures
+run: setup
+	@$(BIN)/python app.py
+
+setup: .venv/.ready
+.venv/.ready: requirements.txt constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+# Debian's chromium where there is apt and the right to use it, Playwright's own elsewhere.
+browser: .venv/.ready-dev
+	@if command -v chromium >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	else $(BIN)/playwright install chromium; fi
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+test: lint browser
+	$(BIN)/python -m pytest
+
+pictures: browser
+	$(BIN)/python -m tests.readme_pictures
+
+bench: setup
+	$(BIN)/python -m pipeline_utils.bench

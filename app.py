@@ -1,0 +1,37 @@
+"""Second Round: settings, engine, page, launch. `demo` is what Spaces look for."""
+
+import contextlib
+import os
+import sys
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from pipeline_utils.settings import parse
+
+settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
+# Gradio serves files from its own folder only, so the shelf lies inside it.
+os.environ["GRADIO_TEMP_DIR"] = str(settings.data)
+
+with contextlib.suppress(ImportError):
+    import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
+
+from pipeline_utils import engine, runtime, zero_gpu
+from pipeline_utils.errors import UserError
+from pipeline_utils.models import Models
+from pipeline_utils.shelf import Shelf
+from pipeline_utils.studio import Studio
+from pipeline_utils.ui import LAUNCH, build_page
+
+try:
+    device = runtime.start(settings)
+    models = Models(settings, device)
+    models.preload()  # a model that cannot be had is known before the page opens
+except UserError as error:
+    sys.exit(f"Second Round cannot start. {error}")
+
+generate = zero_gpu.lent(models) if zero_gpu.here() else engine.generate
+studio = Studio(settings, device, models, Shelf(settings.data / "pictures"), generate)
+demo = build_page(studio)
+
+if __name__ == "__main__":
+    demo.launch(server_name=settings.host, server_port=settings.port, share=settings.share, **LAUNCH)

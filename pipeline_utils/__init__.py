@@ -1,0 +1,22 @@
+"""Second Round: deterministic batch generation with diffusers.
+
+    form values ─► Recipe(s) ─► Engine ─► events ─► Picture (PNG + recipe) ─► Shelf ─► gallery
+    PNG dropped in ─► Recipe ─► Engine ─► compare ─► Verdict
+
+A *recipe* is everything that decides a picture's pixels. A *round* is the recipes asked for together,
+a later one led by its *control*, the pick made again. *Lanes* are the pictures in one pipeline call,
+always exactly that many. A *fingerprint* says where pixels were made. Visitors take *turns*, one
+denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
+
+What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
+What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
+                     turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
+                     models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
+What is kept         png, parameters, picture: the file; shelf: the folder; contact_sheet
+What is proved       claim, compare, verdict, verify; replaying; proof; as_python: the plain script
+What is shown        api: endpoints; visit, view, panels, handlers, ui: the rounds; ui_verify, ui_proof; theme
+Beside these         __main__: the command line; bench: figures; training: how the bundled model was made
+
+Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides
+imports neither torch nor gradio.
+"""

@@ -1,0 +1,221 @@
+"""python -m pipeline_utils verify | replay | show | contact-sheet
+
+    python -m pipeline_utils verify FILE.png           is it what its recipe makes? exit 0 yes, 1 no, 2 not checked
+    python -m pipeline_utils replay FILE -o OUT.png    make it again, from a PNG or a recipe's JSON
+    python -m pipeline_utils show FILE.png             recipe, fingerprint and lineage of a PNG
+    python -m pipeline_utils contact-sheet FILES -o SHEET.png
+
+torch is loaded only by verify and replay, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline_utils.claim import Claim
+from pipeline_utils.errors import InputError, PictureError, UserError
+from pipeline_utils.picture import Lineage, Picture, Reading, encode, read
+from pipeline_utils.shelf import saving
+
+IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
+_MAX_JSON = 1_000_000  # bytes of a recipe file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; errors a person can act on are told on stderr in one line."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except UserError as error:
+        print(f"pipeline_utils {arguments.command}: {plain(str(error))}", file=sys.stderr)
+        return NOT_CHECKED
+    except KeyboardInterrupt:
+        return 130
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    claim = Claim.of(read(arguments.file))
+    verdict = _replayed(claim, arguments)
+    if arguments.json:
+        print(json.dumps(verdict.to_dict(), indent=2))
+    else:
+        print(plain(verdict.sentence))
+        for name, there, here in verdict.differing:
+            print(plain(f"  {name}: {there} there, {here} here"))
+    if verdict.difference and arguments.difference:
+        with saving(arguments.difference.resolve().parent):
+            verdict.difference.image.save(arguments.difference, format="PNG")
+    if not verdict.replayed:
+        return NOT_CHECKED
+    return IDENTICAL if verdict.identical else DIFFERENT
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    claim, lineage = _claim(arguments.file)
+    verdict = _replayed(claim, arguments)
+    if verdict.replay is None:
+        print(f"pipeline_utils replay: {plain(verdict.sentence)}", file=sys.stderr)
+        return NOT_CHECKED
+    made = Picture.make(verdict.replay, verdict.followed, verdict.fingerprint_here, lineage)
+    _write(arguments.output, encode(made))
+    print(plain(f"{arguments.output}: {verdict.sentence}"))
+    return IDENTICAL
+
+
+def show(arguments: argparse.Namespace) -> int:
+    reading = read(arguments.file)
+    print(json.dumps(_told(reading), indent=2) if arguments.json else "\n".join(_lines(reading)))
+    return 0
+
+
+def sheet(arguments: argparse.Namespace) -> int:
+    from pipeline_utils.contact_sheet import contact_sheet
+
+    pictures = []
+    for file in arguments.files:
+        try:
+            picture = read(file).picture
+        except PictureError as error:
+            raise PictureError(f"{file.name}: {error}") from None
+        if picture is None:
+            raise InputError("picture", file.name, "it holds no recipe of this app")
+        pictures.append(picture)
+    image = contact_sheet(pictures, arguments.title)
+    _write(arguments.output, image)
+    print(plain(f"{arguments.output}: {len(pictures)} pictures"))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline_utils", description="Check, repeat, show and lay out pictures made by Second Round."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    json_flag = {"action": "store_true", "help": "print JSON"}
+
+    making = argparse.ArgumentParser(add_help=False)
+    making.add_argument(
+        "--model", metavar="PATH", help="folder or .safetensors file of a model the recipe calls local:"
+    )
+    making.add_argument(
+        "--allow-download", action="store_true", help="fetch the model from the hub when it is not here"
+    )
+    making.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: as the picture was made")
+    making.add_argument("--threads", type=_threads, default=0, help="CPU threads; default: as the picture was made")
+
+    command = commands.add_parser("verify", parents=[making], help="make a picture again and compare")
+    command.add_argument("file", type=Path, metavar="FILE.png")
+    command.add_argument("--json", **json_flag)
+    command.add_argument("--difference", type=Path, metavar="OUT.png", help="write a picture of what differs")
+    command.set_defaults(run=verify)
+
+    command = commands.add_parser("replay", parents=[making], help="make a picture again from its recipe")
+    command.add_argument("file", type=Path, metavar="FILE", help="a PNG made here, or the JSON of a recipe or record")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    command.set_defaults(run=replay)
+
+    command = commands.add_parser("show", help="print what a PNG says about itself")
+    command.add_argument("file", type=Path, metavar="FILE.png")
+    command.add_argument("--json", **json_flag)
+    command.set_defaults(run=show)
+
+    command = commands.add_parser("contact-sheet", help="pictures on one labelled sheet")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE.png")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png")
+    command.add_argument("--title")
+    command.set_defaults(run=sheet)
+    return parser
+
+
+def _threads(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text[:9]) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to 256")
+    return int(text)
+
+
+def _replayed(claim: Claim, arguments: argparse.Namespace):
+    from pipeline_utils.replaying import replayed  # torch and all
+
+    return replayed(
+        claim,
+        model=arguments.model,
+        device=arguments.device,
+        threads=arguments.threads,
+        allow_download=arguments.allow_download,
+    )
+
+
+def _claim(file: Path) -> tuple[Claim, Lineage]:
+    """What a PNG or a JSON file claims, and where its picture stands."""
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(_MAX_JSON + 1)
+    except OSError as error:
+        raise PictureError(f"The file cannot be read: {error.strerror}.") from None
+    if start[:1] == b"\x89":
+        reading = read(file)
+        return Claim.of(reading), reading.picture.lineage if reading.picture else Lineage()
+    if len(start) > _MAX_JSON:
+        raise InputError("recipe", file.name, f"a JSON file of at most {_MAX_JSON} bytes, or a PNG")
+    try:
+        return Claim.from_text(start.decode()), Lineage()
+    except UnicodeDecodeError:
+        raise InputError("recipe", file.name, "a PNG made here, or a JSON file") from None
+
+
+def _told(reading: Reading) -> dict:
+    record = reading.picture.record() if reading.picture else None
+    return {
+        "record": record,
+        "id": reading.picture.id if record else None,
+        "edited": reading.edited,
+        "actual_sha256": reading.actual_sha256,
+        "parameters": reading.parameters,
+        "unknown": reading.unknown,
+    }
+
+
+def _lines(reading: Reading) -> list[str]:
+    if reading.picture is None:
+        parts = {"settings of another tool": reading.parameters}
+    else:
+        record = reading.picture.record()
+        parts = {f"picture {reading.picture.id}": record["lineage"]}
+        parts |= {f"recipe {reading.picture.recipe.id}": record["recipe"], "made by": record["fingerprint"]}
+    lines = []
+    for title, values in parts.items():
+        lines += [title, *(f"  {key}: {plain(str(value))}" for key, value in values.items() if value not in (None, ""))]
+    lines += ["pixels", f"  sha256: {reading.actual_sha256}"]
+    if reading.edited:
+        lines.append(f"  edited: they were saved with sha256 {reading.stored_sha256}")
+    elif reading.picture:
+        lines.append("  as they were saved")
+    return [*lines, *(plain(text) for text in reading.unknown)]
+
+
+def _write(path: Path, content) -> None:
+    """Writes bytes or an image whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with saving(path.resolve().parent):
+        try:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                content.save(temporary, format="PNG")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def plain(text: str) -> str:
+    """`text` for a terminal: a file's own words must not move the cursor or turn the writing round."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The named endpoints for programs, also MCP tools where the extra is installed.
+
+Every function checks its own arguments: a client can call it without the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
+
+from pipeline_utils.claim import Claim
+from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.picture import Picture, Reading, read
+from pipeline_utils.rounds import Round
+from pipeline_utils.studio import Made, RoundEvent, Started, Studio
+from pipeline_utils.verify import checking_aside
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """UserError becomes the message of the page and of API clients; other errors stay in the log."""
+    try:
+        yield
+    except UserError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def open_picture(studio: Studio, picture: object) -> Picture:
+    """The picture that an id, an uploaded PNG or a path in the upload folder stands for.
+
+    Raises InputError or PictureError; a path elsewhere on this machine is never opened.
+    """
+    if isinstance(picture, str) and is_id(picture):
+        return studio.shelf.read(picture)  # which refuses a file that was changed on the shelf
+    reading = open_reading(studio, picture)
+    if reading.picture is None:
+        raise InputError("picture", "PNG", "it holds no recipe of this app, so no round can start from it")
+    return reading.picture
+
+
+def open_reading(studio: Studio, picture: object) -> Reading:
+    """What an id, an uploaded PNG or a path in the upload folder holds. Raises as open_picture does."""
+    if isinstance(picture, dict):
+        picture = picture.get("path")
+    if not isinstance(picture, str) or not picture:
+        raise InputError("picture", picture, "the id of a picture made here, or a PNG file")
+    if is_id(picture):
+        return read(studio.shelf.get(picture))
+    if not is_in_or_equal(picture, get_upload_folder()) or not Path(picture).is_file():
+        raise InputError("picture", Path(picture).name, "an uploaded PNG or the id of a picture made here")
+    return read(picture)
+
+
+def is_id(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{16}", text) is not None
+
+
+def described(studio: Studio, asked: Round, made: dict[int, Made]) -> dict[str, Any]:
+    """The answer of both round endpoints, as JSON."""
+    pictures = []
+    for index, place in enumerate(asked.places):
+        picture = made[index].picture
+        entry = {
+            "id": picture.id,
+            "file": {"path": str(studio.shelf.get(picture.id)), "meta": {"_type": "gradio.FileData"}},
+            "seed": picture.recipe.seed,
+            "prompt": picture.recipe.prompt,
+            "suffix": place.suffix,
+            "control": place.control,
+            "recipe": picture.recipe.to_dict(),
+            "recipe_id": picture.recipe.id,
+            "pixel_sha256": picture.pixel_sha256,
+            "flagged": made[index].flagged,
+        }
+        pictures.append(entry)
+    return {"round": asked.number, "parent": asked.parent, "pictures": pictures}
+
+
+def endpoints(studio: Studio) -> dict[str, Callable]:
+    """The functions behind /first_round, /second_round and /verify, by endpoint name."""
+
+    def first_round(
+        prompt: str,
+        seeds: str = "0-3",
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        sampler: str | None = None,
+        model: str | None = None,
+        cut_long_prompts: bool = False,
+    ) -> dict:
+        """Make one picture for each seed from one prompt. The same call gives the same pixels.
+
+        Args:
+            prompt: what to paint; at most 2000 characters, and no more than the text encoder reads.
+            seeds: "0-3", "7, 42, 1000-1003" or "4 random"; whole numbers from 0 to 4294967295.
+            negative_prompt: what to avoid, for models that take it.
+            num_inference_steps: denoising steps, 1 to 500; left out: the model's own default.
+            guidance_scale: how closely the prompt is followed, 0 to 50; left out: the model's own default.
+            width: pixels; left out: the model's own size.
+            height: pixels; left out: the model's own size.
+            sampler: DDIM, DPM-Solver++ 2M, Euler, Euler a, UniPC, PNDM, LCM or a diffusers class name.
+            model: a catalog name or hub id; left out: the model that is loaded.
+            cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
+
+        Returns:
+            {"round": 1, "pictures": [{"id", "file", "seed", "prompt", "suffix", "control", "recipe", ...}]}
+        """
+        with told():
+            return _finish(
+                studio,
+                studio.first_round(
+                    prompt,
+                    seeds,
+                    negative_prompt=negative_prompt,
+                    num_inference_steps=num_inference_steps,
+                    guidance_scale=guidance_scale,
+                    width=width,
+                    height=height,
+                    sampler=sampler,
+                    model=model,
+                    cut_long_prompts=cut_long_prompts,
+                ),
+            )
+
+    def second_round(picture: Any, suffixes: list[str], cut_long_prompts: bool = False) -> dict:
+        """Make the picked picture again, then once with each style suffix, all on its seed.
+
+        Args:
+            picture: a PNG made by this app, or its id.
+            suffixes: 1 to 16 texts that are added to the prompt as they stand, such as ", artsy".
+            cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
+
+        Returns:
+            As first_round; the first picture is the control, whose pixel_sha256 equals that of the pick.
+        """
+        with told():
+            picked = open_picture(studio, picture)
+            return _finish(studio, studio.second_round(picked, suffixes, cut_long_prompts=cut_long_prompts))
+
+    def verify(picture: Any, allow_download: bool = False) -> dict:
+        """Make a picture again from the recipe in its PNG, and compare bit for bit.
+
+        Args:
+            picture: a PNG made by this app, or its id.
+            allow_download: true fetches the model from the hub where it is not here.
+
+        Returns:
+            {"identical", "l_inf", "differing_pixels", "sentence", "recipe", "fingerprint_here", ...}
+        """
+        with told():
+            reading = open_reading(studio, picture)
+            *_, verdict = checking_aside(studio, Claim.of(reading), allow_download is True)
+            return verdict.to_dict()
+
+    return {"first_round": first_round, "second_round": second_round, "verify": verify}
+
+
+def _finish(studio: Studio, events: Iterator[RoundEvent]) -> dict[str, Any]:
+    asked, made = None, {}
+    for event in events:
+        if isinstance(event, Started):
+            asked = event.round
+        elif isinstance(event, Made):
+            made[event.index] = event
+    return described(studio, asked, made)

@@ -1,0 +1,51 @@
+"""python -m pipeline_utils.bench lanes | replays
+
+    python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
+    python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
+
+Both take --model (default: the bundled one) and print what they find as they go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from pipeline_utils.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipeline_utils.bench", description="Measure determinism and speed")
+    commands = parser.add_subparsers(dest="command", title="commands (default: lanes)")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
+    shared.add_argument("--steps", type=int, default=4, help="denoising steps of each picture (default: 4)")
+    lanes = commands.add_parser("lanes", parents=[shared], help="a table of what agrees in bits, and how fast it is")
+    lanes.add_argument("--pictures", type=int, default=8, help="seeds compared (default: 8)")
+    replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
+    replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
+    replays.add_argument("--processes", type=int, default=4, help="how often to start anew (default: 4)")
+    replays.add_argument("--seed", type=int, default=0, help="of the random plan (default: 0)")
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_args(given or ["lanes"])
+    try:
+        if arguments.command == "lanes":
+            from pipeline_utils.bench.lanes import table
+
+            table(arguments.model, arguments.steps, arguments.pictures)
+            return 0
+        from pipeline_utils.bench.replays import count
+
+        return count(arguments.model, arguments.steps, arguments.count, arguments.processes, arguments.seed)
+    except UserError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What the parts of the page look like, by their names: for a visit, and for a model's own values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline_utils import view
+from pipeline_utils.as_python import as_python
+from pipeline_utils.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
+from pipeline_utils.studio import Studio
+from pipeline_utils.visit import Sheet, Visit
+
+Parts = dict[str, Any]
+
+
+def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
+    """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
+    files = {at: tile.file for at, tile in sheet.tiles.items()}
+    return [(str(files.get(at, waiting)), view.caption(sheet, at)) for at in range(len(sheet.round.places))]
+
+
+def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
+    """The parts that show a round."""
+    sheet = visit.shown
+    titles = [(sheet.title, at) for at, sheet in enumerate(visit.sheets)]
+    ready = bool(sheet and sheet.tiles and not sheet.running)
+    return {
+        "rounds": gr.update(
+            choices=titles,
+            value=next((at for at, other in enumerate(visit.sheets) if other is sheet), None),
+            visible=len(titles) > 1,
+        ),
+        "heading": view.heading(visit),
+        "empty": gr.update(visible=sheet is None),
+        # gr.update with selected_index=None would leave the browser's old selection.
+        "gallery": gr.Gallery(
+            value=tiles(sheet, waiting) if sheet else [], selected_index=visit.selected, visible=sheet is not None
+        ),
+        "sheet_button": gr.update(interactive=ready),
+        "zip_button": gr.update(interactive=ready),
+        "files": gr.update(visible=sheet is not None),
+        "script": gr.update(visible=ready),
+        "python": script(sheet, studio) if ready else None,
+    }
+
+
+def script(sheet: Sheet, studio: Studio) -> str:
+    """The plain diffusers script of a round, whose pictures were all made by one process."""
+    recipes = sheet.round.recipes
+    first = studio.shelf.read(next(iter(sheet.tiles.values())).id)
+    return as_python(recipes, studio.models.spec(recipes[0].model), first.fingerprint)
+
+
+def picked(visit: Visit, busy: bool) -> Parts:
+    """The parts that show the pick."""
+    pick = visit.pick
+    number = pick.round + 1 if pick else 2
+    return {
+        "pick": view.pick(pick),
+        "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
+        "next_title": view.next_round(pick),
+        "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),
+    }
+
+
+def busy() -> Parts:
+    return {
+        "make": gr.update(interactive=False),
+        "next": gr.update(interactive=False),
+        "stop": gr.update(visible=True, interactive=True),
+    }
+
+
+def idle(visit: Visit) -> Parts:
+    return {
+        "make": gr.update(interactive=True),
+        "next": gr.update(interactive=visit.pick is not None),
+        "stop": gr.update(visible=False),
+    }
+
+
+def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
+    """The properties of the form's parts at a model's own values. Examples keep their number: three."""
+    family = FAMILIES.get(spec.family)
+    samplers = [sampler_label(name) for name in spec.schedulers] if family else list(SAMPLERS)
+    fixed = bool(family and family.fixed_size)
+    examples = (*spec.examples, "", "", "")[:3]
+    return {
+        "model": {"value": spec.name},
+        "note": {"value": view.model_note(spec)},
+        "negative": {"visible": not family or family.negative_prompt},
+        "steps": {"value": spec.num_inference_steps},
+        "guidance": {"value": spec.guidance_scale},
+        "width": {"value": spec.width, "interactive": not fixed},
+        "height": {"value": spec.height, "interactive": not fixed},
+        "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},
+        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes)},
+    } | {f"example {n}": {"value": text, "visible": bool(text)} for n, text in enumerate(examples)}

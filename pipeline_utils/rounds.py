@@ -1,0 +1,119 @@
+"""Rounds: which recipes are asked for together. No torch, no gradio."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline_utils.errors import InputError
+from pipeline_utils.recipe import MAX_SEED, Recipe, check_text
+
+MAX_PICTURES = 64  # in one round
+MAX_SUFFIXES = 16
+MAX_SUFFIX = 200  # characters
+
+_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)", re.ASCII)
+_RANDOM = re.compile(r"(\d+)\s+random", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recipe stands in its round. suffix is None for first rounds and for the control."""
+
+    recipe: Recipe
+    suffix: str | None = None
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Round:
+    """number counts from 1; parent is the id of the picked picture, None for a first round."""
+
+    number: int
+    places: tuple[Place, ...]
+    parent: str | None = None
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        return [place.recipe for place in self.places]
+
+
+def first_round(recipe: Recipe, seeds: Sequence[int]) -> Round:
+    """One prompt, many seeds: `recipe` once for each seed, in the order given."""
+    seeds = check_seeds(seeds)
+    return Round(1, tuple(Place(replace(recipe, seed=seed)) for seed in seeds))
+
+
+def second_round(picked: Recipe, suffixes: Sequence[str], *, number: int = 2, parent: str | None = None) -> Round:
+    """One seed, many prompts: the control first, then the picked recipe with each suffix added.
+
+    The control is the picked recipe itself, so its pixels must equal those of the pick.
+    """
+    styled = [Place(replace(picked, prompt=picked.prompt + s), suffix=s) for s in check_suffixes(suffixes)]
+    return Round(number, (Place(picked, control=True), *styled), parent)
+
+
+def parse_seeds(text: str, draw: Callable[[int], int]) -> list[int]:
+    """Seeds from "0-3", "7, 42, 1000-1003" or "4 random", in the order written.
+
+    draw(n) gives a whole number in 0..n-1, such as `random.SystemRandom().randrange`: a random
+    seed is drawn here, once, and is an ordinary seed from then on. Raises InputError.
+    """
+    check_text("seeds", text)
+    seeds: list[int] = []
+    for part in text.split(","):
+        part = part.strip()
+        if match := _RANDOM.fullmatch(part):
+            count = _number(match[1], MAX_PICTURES, "random seeds")
+            while count:
+                seed = draw(MAX_SEED + 1)
+                if seed not in seeds:
+                    seeds.append(seed)
+                    count -= 1
+        elif match := _RANGE.fullmatch(part):
+            low, high = (_number(m, MAX_SEED, "seeds") for m in match.groups())
+            if low > high:
+                raise InputError("seeds", part, f"a range goes upwards, such as {high}-{low}")
+            if high - low >= MAX_PICTURES:
+                raise InputError("seeds", part, f"a round holds at most {MAX_PICTURES} pictures")
+            seeds.extend(range(low, high + 1))
+        elif part.isascii() and part.isdigit():
+            seeds.append(_number(part, MAX_SEED, "seeds"))
+        else:
+            raise InputError(
+                "seeds",
+                part or text,
+                f'whole numbers from 0 to {MAX_SEED}, such as "0-3", "7, 42" or "4 random"',
+            )
+    return check_seeds(seeds)
+
+
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    if not 1 <= len(seeds) <= MAX_PICTURES:
+        raise InputError("seeds", f"{len(seeds)} seeds", f"a round holds 1 to {MAX_PICTURES} pictures")
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise InputError("seeds", twice[0], "each seed stands once in a round, since it gives the same picture")
+    return list(seeds)
+
+
+def check_suffixes(suffixes: Sequence[str]) -> list[str]:
+    """The suffixes as they are, or InputError naming the first that is refused."""
+    if not isinstance(suffixes, list | tuple):
+        raise InputError("suffixes", suffixes, "a list of texts")
+    if not 1 <= len(suffixes) <= MAX_SUFFIXES:
+        raise InputError("suffixes", f"{len(suffixes)} suffixes", f"a round takes 1 to {MAX_SUFFIXES}")
+    for number, suffix in enumerate(suffixes, 1):
+        check_text(f"suffix {number}", suffix, MAX_SUFFIX)
+        if not suffix.strip(" ,"):
+            raise InputError(f"suffix {number}", suffix, "a suffix has at least one word; remove the empty line")
+        if suffix in suffixes[: number - 1]:
+            raise InputError(f"suffix {number}", suffix, "it is in the list already")
+    return list(suffixes)
+
+
+def _number(digits: str, limit: int, what: str) -> int:
+    if len(digits) > 20 or int(digits) > limit:
+        raise InputError("seeds", digits, f"at most {limit} for {what}")
+    return int(digits)

@@ -1,0 +1,126 @@
+"""Start-up settings: command line, then environment, then defaults. No torch, no gradio."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATA = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "second-round"
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: str = "emoji-sd"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    device: str = "auto"  # auto, cpu, cuda
+    dtype: str = "auto"  # auto, float32, bfloat16, float16
+    lanes: int = 0  # 0: the model's own
+    threads: int = 0  # CPU threads of torch; 0: torch's own choice
+    noise_device: str = "cpu"  # cpu, cuda
+    full_determinism: bool = False
+    offload: str = "none"  # none, model
+    switching: str = "auto"  # auto, any, hub, one: which models a visitor may load
+    data: Path = DEFAULT_DATA
+    max_queue: int = 64
+    keep_hours: float = 0.0  # delete pictures older than this; 0: keep them
+    share: bool = False
+
+    @property
+    def visitors_choose(self) -> str:
+        """Which models a visitor may load: any (folders and files too), hub, or one.
+
+        With auto, who sits at the machine may load any, and strangers none but the one that is served.
+        """
+        if self.switching != "auto":
+            return self.switching
+        return "any" if self.host in ("127.0.0.1", "localhost", "::1") and not self.share else "one"
+
+
+# name, type or choices, help.
+_OPTIONS: tuple[tuple[str, object, str], ...] = (
+    ("model", str, "catalog entry, hub id, folder or .safetensors file"),
+    ("host", str, "address to listen on; 0.0.0.0 for every interface"),
+    ("port", int, "port to listen on"),
+    ("device", ("auto", "cpu", "cuda"), "where the model runs"),
+    ("dtype", ("auto", "float32", "bfloat16", "float16"), "number format of the weights"),
+    ("lanes", int, "pictures in one pipeline call; 0 for the model's own"),
+    ("threads", int, "CPU threads; 0 for torch's choice. On a CPU this can change bits"),
+    ("noise_device", ("cpu", "cuda"), "where generators draw; cuda noise depends on the GPU model"),
+    ("full_determinism", bool, "deterministic algorithms only, no TF32, fixed cuBLAS workspace"),
+    ("offload", ("none", "model"), "model: move parts to the GPU one at a time, for little memory"),
+    ("switching", ("auto", "any", "hub", "one"), "models that visitors may load; auto: any on localhost, else one"),
+    ("data", Path, "folder for pictures"),
+    ("max_queue", int, "visitors waiting before new ones are asked to come back"),
+    ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
+    ("share", bool, "open a public gradio.live link"),
+)
+
+
+def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Settings of this start. A bad value ends the program with a message naming it (argparse, exit 2)."""
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Second Round: deterministic batch generation with diffusers.",
+        epilog="Each setting can also be given as the environment variable named with it.",
+    )
+    for name, kind, text in _OPTIONS:
+        variable = name.upper() if name in ("model", "host", "port") else f"SECOND_ROUND_{name.upper()}"
+        default = getattr(Settings, name)
+        if name in ("host", "port"):  # Spaces say by Gradio's own variables where to listen
+            default = environment.get({"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}[name], default)
+        # A string default goes through `type` as an argument would, so that both are checked alike.
+        value = environment.get(variable) or str(default)
+        flag = "--" + name.replace("_", "-")
+        shown = f"{text} (${variable}, default: {default})".replace(str(Path.home()), "~")
+        if kind is bool:
+            parser.add_argument(flag, type=_boolean, nargs="?", const=True, default=value, help=shown, metavar="BOOL")
+        elif isinstance(kind, tuple):
+            parser.add_argument(flag, type=_one_of(kind), default=value, help=shown, metavar="|".join(kind))
+        else:
+            read = _folder if kind is Path else kind
+            parser.add_argument(flag, type=read, default=value, help=shown, metavar=kind.__name__.upper())
+    values = vars(parser.parse_args(argv))
+    for name, low, high in (
+        ("port", 0, 65535),
+        ("lanes", 0, 16),
+        ("threads", 0, 256),
+        ("max_queue", 1, 10_000),
+    ):
+        if not low <= values[name] <= high:
+            parser.error(f"argument --{name.replace('_', '-')}: {values[name]} is not from {low} to {high}")
+    if not 0 <= values["keep_hours"] < 1e6:
+        parser.error(f"argument --keep-hours: {values['keep_hours']} is not from 0 to 1000000")
+    return Settings(**values)
+
+
+def _boolean(text: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _one_of(choices: tuple[str, ...]):
+    def check(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
+        return text
+
+    return check

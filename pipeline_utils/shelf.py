@@ -1,0 +1,116 @@
+"""The folder of pictures. The files are the only record: there is no index to fall out of step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline_utils.errors import CapacityError, InputError, PictureError, UserError
+from pipeline_utils.picture import Picture, check_id, encode, pixel_sha256, read
+
+_NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
+_LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process may be in the middle of it
+
+
+class Shelf:
+    """Pictures in one folder, made when missing. Any number of threads and processes may use it.
+
+    A picture is there whole or not at all: it is written beside its place, flushed, and renamed.
+    Raises UserError when the folder cannot be made or read.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        self._lock = threading.Lock()
+        self._last = 0  # ns; time of the newest picture put here
+        with saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.glob(".*.tmp"):
+                with suppress(FileNotFoundError):  # another process has just finished with it
+                    if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
+                        path.unlink()
+
+    def __iter__(self) -> Iterator[Path]:
+        """The files of all pictures, newest first."""
+        found = []
+        with saving(self.folder), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    if _NAME.fullmatch(entry.name) and entry.is_file():
+                        found.append((entry.stat().st_mtime_ns, entry.name))
+        return (self.folder / name for _, name in sorted(found, reverse=True))
+
+    def put(self, picture: Picture) -> Path:
+        """Keep a picture and return its file. A picture that is here already is not written again.
+
+        Raises PictureError when its pixels are not those of its record, CapacityError when the disk
+        is full, UserError when the folder cannot be written.
+        """
+        if pixel_sha256(picture.image) != picture.pixel_sha256:
+            raise PictureError("The pixels of this picture were edited, so it cannot stand on the shelf.")
+        data = encode(picture)
+        path = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"
+        with self._lock, saving(self.folder):
+            if not _holds(path, data):
+                self._write(path, data)
+        return path
+
+    def get(self, picture_id: str) -> Path:
+        """The file of a picture. Raises InputError for what is no id, or of no picture here."""
+        check_id("picture", picture_id)  # before it meets the file system
+        for path in self.folder.glob(f"seed-*_{picture_id}.png"):
+            if _NAME.fullmatch(path.name) and path.is_file():
+                return path
+        raise InputError("picture", picture_id, "no picture here has this id")
+
+    def read(self, picture_id: str) -> Picture:
+        """The picture with this id. Raises InputError as `get` does, PictureError when its file is damaged,
+        edited, or another picture's."""
+        path = self.get(picture_id)
+        reading = read(path)
+        if reading.edited or reading.picture is None or reading.picture.id != picture_id:
+            raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")
+        return reading.picture
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = self.folder / f".{path.name}.{secrets.token_hex(8)}.tmp"
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
+            os.utime(temporary, ns=(self._last, self._last))
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def saving(place: Path | str) -> Iterator[None]:
+    """An OSError of the folder `place` becomes an error a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CapacityError(
+                f"The disk is full, so nothing was saved in {Path(place).name}: delete some pictures or "
+                "choose another folder, then run the round again."
+            ) from error
+        raise UserError(f"The folder {Path(place).name} cannot be used: {error.strerror}.") from error
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Is this very file there? One that was damaged since is not, and is written again."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,178 @@
+"""The studio: turns what is asked for into rounds of pictures on the shelf. What page, API and commands share."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline_utils import engine
+from pipeline_utils.catalog import sampler_class
+from pipeline_utils.engine import Finished, Step
+from pipeline_utils.errors import ModelError
+from pipeline_utils.models import Models
+from pipeline_utils.picture import Lineage, Picture
+from pipeline_utils.recipe import Recipe, check_prompt, check_text
+from pipeline_utils.rounds import Round, check_suffixes, first_round, parse_seeds, second_round
+from pipeline_utils.runtime import Device, Loaded, is_downloaded
+from pipeline_utils.settings import Settings
+from pipeline_utils.shelf import Shelf
+from pipeline_utils.streams import streamed
+from pipeline_utils.turns import Turns
+from pipeline_utils.words import check_words
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing is made yet: the model is being loaded, or others have their turn."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The round is checked and begins."""
+
+    round: Round
+
+
+@dataclass(frozen=True)
+class Made:
+    """Picture `index` of the round is on the shelf. flagged: the model's safety checker blacked it out."""
+
+    index: int
+    picture: Picture
+    flagged: bool
+
+
+RoundEvent = Waiting | Started | Step | Made
+Generate = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event], Iterator[engine.Event]]
+
+
+class Studio:
+    """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
+
+    def __init__(
+        self, settings: Settings, device: Device, models: Models, shelf: Shelf, generate: Generate = engine.generate
+    ) -> None:
+        self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
+        self.turns = Turns()
+        self.generate = generate
+        if settings.keep_hours:
+            threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def first_round(
+        self,
+        prompt: str,
+        seeds: str = "0-3",
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        sampler: str | None = None,
+        model: str | None = None,
+        cut_long_prompts: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Iterator[RoundEvent]:
+        """One prompt, one picture for each seed. What is None takes the model's own value.
+
+        Raises InputError before any work, ModelError when the model cannot be had.
+        """
+        check_prompt(prompt)
+        check_text("negative_prompt", negative_prompt)
+        numbers = parse_seeds(seeds, random.SystemRandom().randrange)
+        scheduler = None if sampler is None else sampler_class(sampler)
+        name = self.models.current if model is None else self.models.open(model).name
+
+        def build(loaded: Loaded) -> Round:
+            spec = loaded.spec
+            recipe = Recipe(
+                model=spec.name,
+                revision=loaded.revision,
+                prompt=prompt,
+                negative_prompt=negative_prompt,
+                seed=numbers[0],
+                noise_device=self.settings.noise_device,
+                num_inference_steps=_or(num_inference_steps, spec.num_inference_steps),
+                guidance_scale=_or(guidance_scale, spec.guidance_scale),
+                scheduler=_or(scheduler, spec.scheduler),
+                width=_or(width, spec.width),
+                height=_or(height, spec.height),
+                dtype=loaded.dtype,
+                lanes=loaded.lanes,
+                full_determinism=self.device.full_determinism,
+                offload=self.device.offload,
+            )
+            return first_round(recipe, numbers)
+
+        return self._make(name, build, cut_long_prompts, stop)
+
+    def second_round(
+        self,
+        picked: Picture,
+        suffixes: Sequence[str],
+        *,
+        cut_long_prompts: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Iterator[RoundEvent]:
+        """The picked recipe once more as control, then with each suffix. Raises as first_round does.
+
+        A picture may come from anywhere, so a model that only its recipe names is never downloaded.
+        """
+        check_suffixes(suffixes)
+        spec = self.models.spec(picked.recipe.model)
+        if not is_downloaded(spec):
+            raise ModelError(f"{spec.title} is not on this machine. Choose it as the model first, then pick again.")
+        lineage = picked.lineage
+        asked = second_round(picked.recipe, suffixes, number=lineage.round + 1, parent=picked.id)
+        return self._make(picked.recipe.model, lambda _: asked, cut_long_prompts, stop)
+
+    def _make(
+        self, model: str, build: Callable[[Loaded], Round], cut: bool, stop: threading.Event | None
+    ) -> Iterator[RoundEvent]:
+        self.models.spec(model)  # an unknown name is refused here, before a thread starts
+
+        def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
+            if not self.models.is_loaded(model):
+                emit(Waiting("Loading the model…"))
+            elif self.turns.waiting:
+                emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
+            with self.models.use(model, stop) as loaded:
+                asked = build(loaded)
+                engine.check(loaded, asked.recipes)
+                if not cut:
+                    check_words(loaded.pipe, [recipe.prompt for recipe in asked.recipes])
+                    check_words(loaded.pipe, [asked.recipes[0].negative_prompt], "negative_prompt")
+                emit(Started(asked))
+                for event in self.generate(loaded, asked.recipes, self.turns, stop):
+                    if isinstance(event, Finished):
+                        picture = Picture.make(
+                            event.image, asked.recipes[event.index], event.fingerprint, _lineage(asked, event.index)
+                        )
+                        self.shelf.put(picture)
+                        event = Made(event.index, picture, event.flagged)
+                    emit(event)
+
+        return streamed(work, stop)
+
+    def _sweep(self) -> None:
+        """Deletes pictures older than the setting allows, again and again."""
+        age = self.settings.keep_hours * 3600
+        while True:
+            for path in self.shelf:
+                if time.time() - path.stat().st_mtime > age:
+                    path.unlink(missing_ok=True)
+            time.sleep(min(600, max(1, age / 4)))
+
+
+def _lineage(asked: Round, index: int) -> Lineage:
+    place = asked.places[index]
+    return Lineage(asked.number, asked.parent, place.suffix, place.control)
+
+
+def _or(value, default):
+    return default if value is None else value

@@ -1,0 +1,143 @@
+"""Everything that determines a training run, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class VaeShape:
+    """AutoencoderKL: the number of widths fixes the reduction f = 2 ** (len - 1)."""
+
+    widths: tuple[int, ...]
+    layers: int
+    latent_channels: int
+    groups: int = 8
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """CLIPTextModel with a byte-pair vocabulary of its own."""
+
+    vocabulary: int = 4096
+    width: int = 256
+    layers: int = 2
+    heads: int = 4
+    length: int = 48  # tokens; every prompt is padded to it, in training and in the pipeline
+
+
+@dataclass(frozen=True)
+class UnetShape:
+    """UNet2DConditionModel; ``attention`` says which levels attend to the text."""
+
+    widths: tuple[int, ...]
+    attention: tuple[bool, ...]
+    layers: int = 1
+    head_width: int = 32
+    groups: int = 16
+
+
+@dataclass(frozen=True)
+class Odds:
+    """How often a training picture shows something, and how far its placement strays."""
+
+    background_named: float = 0.5  # of the pictures, the share whose background is in the caption
+    background_white: float = 0.35  # of unnamed backgrounds
+    style_named: float = 0.7
+    look: float = 0.35  # of the pictures, the share that gets a learned look
+    tint: float = 0.10
+    company: float = 0.04  # pairs and counts
+    placement_named: float = 0.15
+    synonym: float = 0.25
+    scale: tuple[float, float] = (0.55, 0.95)
+    shift: float = 0.20  # of the picture's side, before the scale limits it
+    tilt: float = 20.0  # degrees
+    flip: float = 0.5
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One optimiser run: constant rate after a warm-up, then a decay over the last part."""
+
+    batch: int
+    rate: float
+    warmup: int = 100
+    decay: float = 0.3  # the share of the minutes over which the rate falls to 2 %
+    weight_decay: float = 0.01
+    muon: bool = True  # else AdamW for all parameters
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole run. ``concepts`` is ``everyday`` (curated) or ``all``."""
+
+    name: str
+    size: int
+    concepts: str
+    vae: VaeShape
+    text: TextShape
+    unet: UnetShape
+    vae_run: Schedule
+    text_run: Schedule
+    unet_run: Schedule
+    odds: Odds = field(default_factory=Odds)
+    minutes: dict[str, float] = field(default_factory=dict)
+    pool: int = 0  # latents kept ready for the UNet; 0 encodes every batch anew
+    ema: float = 0.999
+    caption_dropout: float = 0.1
+    seed: int = 20
+
+    @property
+    def source(self) -> int:
+        """Side of the stored pictures: 1.5 times what is drawn, so that scaling stays crisp."""
+        return self.size * 3 // 2
+
+    @property
+    def latent_size(self) -> int:
+        return self.size // 2 ** (len(self.vae.widths) - 1)
+
+
+PRESETS: dict[str, Preset] = {
+    "cpu": Preset(
+        name="cpu",
+        size=64,
+        concepts="everyday",
+        vae=VaeShape(widths=(24, 48, 96, 96), layers=1, latent_channels=16),
+        text=TextShape(),
+        unet=UnetShape(widths=(96, 160, 224), attention=(False, True, True)),
+        vae_run=Schedule(batch=16, rate=2e-3, warmup=200),
+        text_run=Schedule(batch=192, rate=1e-3, muon=False),
+        unet_run=Schedule(batch=64, rate=1e-3, muon=False),
+        # A CPU has few samples to spend: little goes into where things stand.
+        odds=Odds(company=0.0, tint=0.05, placement_named=0.05, scale=(0.74, 0.94), shift=0.10, tilt=9.0),
+        minutes={"vae": 40, "text": 6, "unet": 60, "decoder": 10},
+        pool=6_000,
+    ),
+    "gpu": Preset(
+        name="gpu",
+        size=128,
+        concepts="all",
+        vae=VaeShape(widths=(32, 64, 96, 128, 128), layers=2, latent_channels=32),
+        text=TextShape(vocabulary=6144, width=320, layers=4, heads=5),
+        unet=UnetShape(widths=(128, 224, 288), attention=(True, True, True)),
+        vae_run=Schedule(batch=256, rate=1e-3, warmup=300),
+        text_run=Schedule(batch=2048, rate=1e-3, warmup=300, muon=False),
+        unet_run=Schedule(batch=2048, rate=1e-3, warmup=500),
+        odds=Odds(company=0.12, tint=0.12, scale=(0.45, 0.97), shift=0.22, tilt=25.0),
+        minutes={"vae": 8, "text": 2, "unet": 18, "decoder": 1},
+        ema=0.9995,
+    ),
+    "smoke": Preset(
+        name="smoke",
+        size=32,
+        concepts="everyday",
+        vae=VaeShape(widths=(8, 16, 16), layers=1, latent_channels=4),
+        text=TextShape(vocabulary=600, width=32, layers=1, heads=2, length=24),
+        unet=UnetShape(widths=(16, 32), attention=(True, True), head_width=8, groups=8),
+        vae_run=Schedule(batch=4, rate=1e-3, warmup=2),
+        text_run=Schedule(batch=8, rate=1e-3, warmup=2),
+        unet_run=Schedule(batch=4, rate=1e-3, warmup=2),
+        minutes={"vae": 0.05, "text": 0.05, "unet": 0.05, "decoder": 0.05},
+        pool=16,
+    ),
+}

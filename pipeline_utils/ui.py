@@ -1,0 +1,242 @@
+"""The page: first every part and where it stands, then which event calls which handler."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_function_description
+
+from pipeline_utils import theme, ui_proof, ui_verify, view
+from pipeline_utils.api import endpoints
+from pipeline_utils.catalog import ASSETS, ModelSpec, catalog
+from pipeline_utils.errors import ModelError
+from pipeline_utils.handlers import Handlers
+from pipeline_utils.panels import fields
+from pipeline_utils.rounds import MAX_SUFFIXES
+from pipeline_utils.studio import Studio
+from pipeline_utils.visit import Visit
+
+# How to serve the page; what only `launch` takes.
+LAUNCH: dict[str, Any] = {
+    "theme": theme.theme(),
+    "css": theme.CSS,
+    "head": f"<script>{theme.SCRIPT}</script>",
+    "favicon_path": theme.ICON,
+    "footer_links": ["api"],
+    "show_error": False,
+    "enable_monitoring": False,
+    "run_history": False,
+    "ssr_mode": False,
+    "max_file_size": "64mb",
+    "mcp_server": importlib.util.find_spec("mcp") is not None,
+}
+
+_ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
+
+Parts = dict[str, gr.blocks.Block]
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The whole app: the page, its events, and the named endpoints."""
+    hours = studio.settings.keep_hours
+    cache = (600, max(1, round(hours * 3600))) if hours else None  # uploads; the studio sweeps its shelf
+    with gr.Blocks(title="Second Round", analytics_enabled=False, delete_cache=cache) as demo:
+        gr.HTML(view.HEADER)
+        with gr.Tabs(elem_id="tabs"):
+            for name, build in (("Rounds", rounds_tab), ("Verify", ui_verify.build), ("Proof", ui_proof.build)):
+                with gr.Tab(name, id=name.lower()):
+                    build(studio)
+        for name, function in endpoints(studio).items():
+            _endpoint(demo, name, function)
+    # api_open=False: nobody runs a queued event past the queue and its limits.
+    return demo.queue(max_size=studio.settings.max_queue, api_open=False, default_concurrency_limit=_ROUNDS)
+
+
+def _endpoint(demo: gr.Blocks, name: str, function: Callable) -> None:
+    """A named endpoint, whose page of documentation says what the docstring says of each parameter."""
+    added = gr.api(function, api_name=name, concurrency_limit=_ROUNDS, concurrency_id="rounds")
+    _, texts, returned = get_function_description(function)
+    values = demo.fns[added["id"]]
+    for value, parameter in zip(values.inputs, inspect.signature(function).parameters, strict=True):
+        value.label = parameter
+        value._api_info = {**value._api_info, "additional_description": texts.get(parameter, "")}
+    for value in values.outputs:
+        value.label, value._api_info = "answer", {**value._api_info, "description": " ".join(returned)}
+
+
+def rounds_tab(studio: Studio) -> None:
+    """Round one, the pick, and every round after it."""
+    spec = studio.models.spec(studio.models.default)
+    parts = _lay_out(studio, spec)
+    _wire(parts, Handlers(studio), gr.State(Visit(spec.name)))
+
+
+def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
+    parts: Parts = {}
+    own = fields(spec)
+    with gr.Row(elem_id="desk"):
+        with gr.Column(elem_id="ask", min_width=0):
+            parts["prompt"] = gr.Textbox(
+                label="Prompt", placeholder="a red fox", lines=1, max_lines=6, elem_id="prompt", autofocus=True
+            )
+            with gr.Row(elem_id="examples"):
+                for n in range(3):
+                    parts[f"example {n}"] = gr.Button(size="sm", min_width=0, **own[f"example {n}"])
+            with gr.Row(elem_id="go"):
+                parts["seeds"] = gr.Textbox(
+                    label="Seeds", value="0-3", lines=1, max_lines=1, elem_id="seeds", min_width=0, scale=2
+                )
+                parts["make"] = gr.Button("Make 4 pictures", variant="primary", elem_id="make", min_width=0, scale=3)
+            with gr.Accordion("Settings", open=False, elem_id="settings"):
+                parts["negative"] = gr.Textbox(
+                    label="Negative prompt", value="", max_lines=3, elem_id="negative", **own["negative"]
+                )
+                for pair in (("steps", "guidance"), ("width", "height")):
+                    with gr.Row():
+                        for name in pair:
+                            parts[name] = gr.Number(label=name.capitalize(), min_width=0, elem_id=name, **own[name])
+                parts["sampler"] = gr.Dropdown(label="Sampler", elem_id="sampler", **own["sampler"])
+                parts["cut"] = gr.Checkbox(label="Cut prompts that are too long", elem_id="cut")
+            with gr.Column(elem_id="model-box", min_width=0):
+                parts["model"] = gr.Dropdown(
+                    label="Model",
+                    choices=_models(studio, spec),
+                    allow_custom_value=True,
+                    interactive=studio.settings.visitors_choose != "one",
+                    elem_id="model",
+                    **own["model"],
+                )
+                parts["note"] = gr.HTML(elem_id="model-note", **own["note"])
+        with gr.Column(elem_id="stage", min_width=0):
+            with gr.Row(elem_id="state"):
+                parts["status"] = gr.HTML(js_on_load="secondRound.follow(element, watch)", elem_id="status")
+                parts["stop"] = gr.Button("Stop", visible=False, size="sm", min_width=0, scale=0, elem_id="stop")
+            parts["rounds"] = gr.Radio(
+                choices=[], label="Rounds so far", show_label=False, visible=False, elem_id="rounds"
+            )
+            parts["heading"] = gr.HTML(elem_id="heading")
+            parts["empty"] = gr.HTML(view.EMPTY, elem_id="empty")
+            parts["gallery"] = gr.Gallery(
+                label="Pictures of the round",
+                show_label=False,
+                columns=4,
+                height="auto",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                object_fit="contain",
+                visible=False,
+                elem_id="gallery",
+            )
+            with gr.Row(visible=False, elem_id="files") as parts["files"]:
+                parts["sheet_button"] = gr.Button("Contact sheet", size="sm", min_width=0, scale=0)
+                parts["zip_button"] = gr.Button("All as zip", size="sm", min_width=0, scale=0)
+                parts["file"] = gr.File(elem_id="file", container=False)
+            with gr.Accordion("This round as Python", open=False, visible=False, elem_id="python-box") as parts[
+                "script"
+            ]:
+                parts["python"] = gr.Code(
+                    language="python", interactive=False, show_label=False, show_line_numbers=False, elem_id="python"
+                )
+            with gr.Row(elem_id="after"):
+                with gr.Column(elem_id="pick-box", min_width=0):
+                    parts["pick"] = gr.HTML(view.NO_PICK, elem_id="pick")
+                    parts["download"] = gr.DownloadButton("Download PNG", visible=False, size="sm", elem_id="download")
+                with gr.Column(elem_id="next-box", min_width=0):
+                    parts["next_title"] = gr.HTML(view.next_round(None))
+                    parts["suffixes"] = gr.HTML(
+                        html_template='<div class="suffixes"></div>',
+                        js_on_load="secondRound.suffixList(element.querySelector('.suffixes'), props, watch)",
+                        apply_default_css=False,
+                        elem_id="suffixes",
+                        presets=json.loads((ASSETS / "style_suffixes.json").read_text("utf-8")),
+                        most=MAX_SUFFIXES,
+                        **own["suffixes"],
+                    )
+                    parts["next"] = gr.Button("Second round", variant="primary", interactive=False, elem_id="next")
+    return parts
+
+
+def _models(studio: Studio, spec: ModelSpec) -> list[tuple[str, str]]:
+    """Title and name of every model in the selector, the one of this start first."""
+    try:
+        known = catalog()
+    except ModelError:  # a checkout without the bundled weights, started with another model
+        known = {}
+    specs = {spec.name: spec} | (known if studio.settings.visitors_choose != "one" else {})
+    return [(each.title, each.name) for each in specs.values()]
+
+
+def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
+    settings = [parts[name] for name in ("seeds", "negative", "steps", "guidance", "width", "height", "sampler", "cut")]
+    form = ("model", "note", "negative", "steps", "guidance", "width", "height", "sampler", "suffixes")
+    form += tuple(f"example {n}" for n in range(3))
+    run = ("status", "make", "next", "stop")
+    look = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "files", "script", "python")
+    pick = ("pick", "download", "next_title", "next")
+
+    def on(triggers: list[Callable], function: Callable, inputs: list, changes: tuple[str, ...], **more: Any) -> None:
+        options: dict[str, Any] = {
+            "inputs": inputs,
+            "outputs": [parts[name] for name in dict.fromkeys(changes)],
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "api_name": f"page_{function.__name__}",
+            "concurrency_limit": None,
+        }
+        gr.on(triggers, _placed(function, parts), **(options | more))
+
+    slot = {"concurrency_limit": _ROUNDS, "concurrency_id": "rounds"}
+    asked = [visit, parts["prompt"], *settings]
+    on([parts["make"].click, parts["prompt"].submit], handlers.first_round, asked, run + look + pick, **slot)
+    for n in range(3):
+        chip = parts[f"example {n}"]
+        on([chip.click], handlers.example, [visit, chip, *settings], ("prompt", *run, *look, *pick), **slot)
+    again = [visit, parts["suffixes"], parts["cut"]]
+    on([parts["next"].click], handlers.next_round, again, run + look + pick, **slot)
+    on([parts["seeds"].change], handlers.count, [parts["seeds"]], ("make",), queue=False, trigger_mode="always_last")
+    # Past the queue: a full house must not keep anyone from stopping.
+    on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False)
+    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], look)
+    on([parts["gallery"].select], handlers.pick, [visit], pick)
+    on([parts["model"].input], handlers.switch, [visit, parts["model"]], run + form, **slot)
+    for name, function in (("sheet_button", handlers.sheet_file), ("zip_button", handlers.zip_file)):
+        parts[name].click(
+            function,
+            visit,
+            parts["file"],
+            show_progress="hidden",
+            api_visibility="private",
+            api_name=f"page_{name}",
+            concurrency_limit=2,
+            concurrency_id="files",
+        ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
+    gr.context.Context.root_block.unload(handlers.leave)
+
+
+def _placed(function: Callable, parts: Parts) -> Callable:
+    """`function` with the names in its answers replaced by the parts they name."""
+
+    def place(answer: dict[str, Any]) -> dict[gr.blocks.Block, Any]:
+        return {parts[name]: value for name, value in answer.items()}
+
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def each(*values: Any) -> Iterator[dict]:
+            for answer in function(*values):
+                yield place(answer)
+
+        return each
+
+    @wraps(function)
+    def once(*values: Any) -> dict:
+        return place(function(*values))
+
+    return once

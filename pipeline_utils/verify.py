@@ -1,0 +1,189 @@
+"""Replay a recipe, compare what comes out with the picture, and say what was found in one sentence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from pipeline_utils import engine, runtime
+from pipeline_utils.catalog import ModelSpec
+from pipeline_utils.claim import Claim
+from pipeline_utils.compare import Difference, compare
+from pipeline_utils.engine import Finished, Step
+from pipeline_utils.errors import ModelError
+from pipeline_utils.models import Models
+from pipeline_utils.picture import Reading, pixel_sha256
+from pipeline_utils.recipe import Recipe
+from pipeline_utils.runtime import Device, Loaded
+from pipeline_utils.streams import streamed
+from pipeline_utils.turns import Turns
+from pipeline_utils.verdict import Verdict, differing_lines, sentence
+
+
+class Place(Protocol):
+    """Where a replay runs: a Studio, or what a command line puts together."""
+
+    models: Models
+    turns: Turns
+    device: Device
+    generate: Callable[..., Iterator[engine.Event]]
+
+
+def verify(
+    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
+) -> Verdict:
+    """Makes the picture again and compares. Raises InputError for a recipe the model cannot make."""
+    return [*checking(place, asked, allow_download=allow_download, stop=stop)][-1]
+
+
+def checking(
+    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
+) -> Iterator[Step | Verdict]:
+    """`verify` step by step: a Step after each denoising step, then the Verdict.
+
+    A model is never loaded from a path, and never downloaded unless `allow_download` says so.
+    """
+    claim = asked if isinstance(asked, Claim) else Claim.of(asked)
+    recipe = claim.recipe
+    if recipe is None:
+        yield _unchecked(
+            place,
+            claim,
+            "The file holds the settings that other tools write, but no recipe: "
+            + " ".join(claim.unknown)
+            + " So it cannot be made again exactly, and was not.",
+        )
+        return
+    try:
+        spec = spec_here(place.models, recipe)
+    except ModelError as error:
+        yield _unchecked(place, claim, f"Not checked. {error}")
+        return
+    if not allow_download and not runtime.is_downloaded(spec):
+        ask = f"Not checked yet. {spec.title} is not on this machine and would be downloaded first. {spec.note}"
+        yield replace(_unchecked(place, claim, ask.strip()), needs_download=True)
+        return
+    if recipe.noise_device == "cuda" and place.device.type != "cuda":
+        reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
+        yield _unchecked(place, claim, reason)
+        return
+    with place.models.use(spec.name, stop) as loaded:
+        if recipe.revision != loaded.revision:
+            reason = (
+                f"Not checked. It was made with {recipe.model} at {short(recipe.revision)}; "
+                f"here the model is at {short(loaded.revision)}, and other weights make another picture."
+            )
+            yield _unchecked(place, claim, reason)
+            return
+        here, changed = fitted(recipe, loaded)
+        finished = None
+        for event in place.generate(loaded, [here], place.turns, stop or threading.Event()):
+            if isinstance(event, Finished):
+                finished = event
+            else:
+                yield event
+    if finished is not None:  # None when stopped
+        yield judged(claim, finished.image, here, finished.fingerprint, changed)
+
+
+def checking_aside(
+    place: Place, asked: Reading | Claim, allow_download: bool, stop: threading.Event | None = None
+) -> Iterator[Step | Verdict]:
+    """`checking` in a thread of its own: closing the iterator ends the replay within a step, without waiting."""
+
+    def work(emit: Callable[[Step | Verdict], None], stop: threading.Event) -> None:
+        for event in checking(place, asked, allow_download=allow_download, stop=stop):
+            emit(event)
+
+    return streamed(work, stop)
+
+
+def spec_here(models: Models, recipe: Recipe) -> ModelSpec:
+    """The spec of the recipe's model: that of this start when its weights are the same, else by name.
+
+    Raises ModelError when it is not here and has no place on the hub.
+    """
+    own = models.spec(models.default)
+    if own.is_local and runtime.content_hash(Path(own.source)) == recipe.revision:
+        return own  # even when the folder was renamed, or is a copy
+    return models.spec(recipe.model)
+
+
+def fitted(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
+    """`recipe` as this process can follow it, and what had to be changed, in words.
+
+    Number format and determinism are settings of a whole process. A replay with others is worth
+    having, since it is measured, but it is never passed off as the same.
+    """
+    here = replace(
+        recipe,
+        model=loaded.spec.name,
+        dtype=loaded.dtype,
+        full_determinism=loaded.device.full_determinism,
+        offload=loaded.device.offload,
+    )
+    changed = []
+    if recipe.dtype != here.dtype:
+        changed.append(f"in {here.dtype} instead of {recipe.dtype}")
+    if recipe.full_determinism != here.full_determinism:
+        changed.append(("with" if here.full_determinism else "without") + " full determinism")
+    if recipe.offload != here.offload:
+        changed.append("without moving parts of the model" if here.offload == "none" else "moving parts of the model")
+    return here, changed
+
+
+def judged(claim: Claim, replayed: Image.Image, followed: Recipe, made_by: dict, changed: list[str]) -> Verdict:
+    """The verdict on a finished replay, made from `followed`. made_by: the fingerprint of this process."""
+    sha256 = pixel_sha256(replayed)
+    actual = pixel_sha256(claim.image) if claim.image else None
+    there = claim.fingerprint or {}
+    measured: Difference | None = None
+    if claim.image is not None and claim.image.size == replayed.size:
+        measured = compare(claim.image, replayed)
+    edited = actual is not None and claim.stored_sha256 not in (None, actual)
+    verdict = Verdict(
+        identical=not edited and sha256 == (actual or claim.stored_sha256),
+        replayed=True,
+        edited=edited,
+        recipe=claim.recipe,
+        followed=followed,
+        difference=measured,
+        replay=replayed,
+        stored_sha256=claim.stored_sha256,
+        actual_sha256=actual,
+        replayed_sha256=sha256,
+        fingerprint_here=made_by,
+        fingerprint_there=there,
+        differing=differing_lines(there, made_by),
+        changed=changed,
+        unknown=claim.unknown,
+    )
+    return replace(verdict, sentence=sentence(verdict))
+
+
+def short(revision: str) -> str:
+    return revision[:19] if revision.startswith("sha256:") else revision[:12]
+
+
+def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:
+    here, there = runtime.fingerprint(place.device), claim.fingerprint or {}
+    actual = pixel_sha256(claim.image) if claim.image else None
+    edited = actual is not None and claim.stored_sha256 not in (None, actual)
+    if edited:
+        reason += " What can be told: the file was edited, its pixels are not those it was saved with."
+    return Verdict(
+        sentence=reason,
+        edited=edited,
+        recipe=claim.recipe,
+        stored_sha256=claim.stored_sha256,
+        actual_sha256=actual,
+        fingerprint_here=here,
+        fingerprint_there=there,
+        differing=differing_lines(there, here),
+        unknown=claim.unknown,
+    )

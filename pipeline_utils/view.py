@@ -1,0 +1,152 @@
+"""The page's own pieces of HTML. What a person typed is escaped here, nowhere else."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline_utils.catalog import ModelSpec, sampler_label
+from pipeline_utils.visit import Pick, Sheet, Visit
+
+HEADER = """
+<header class="masthead">
+  <h1>Second Round</h1>
+  <p>Four seeds, one prompt. Pick one. Then its styles, on its seed.</p>
+</header>
+"""
+
+EMPTY = """
+<div class="empty" aria-hidden="true"><i></i><i></i><i></i><i></i></div>
+<p class="quiet">Describe a picture, or click an example.</p>
+"""
+
+NO_PICK = """
+<section class="pick none" aria-label="Your pick">
+  <h2>Your pick</h2>
+  <div class="frame" aria-hidden="true"></div>
+  <p class="quiet">Pick a picture with a click, or with Tab and Enter.</p>
+</section>
+"""
+
+_ORDINALS = ("", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
+
+
+def url(file: Path) -> str:
+    """Where the browser finds a file of the shelf; relative, so that it works behind a proxy."""
+    return "gradio_api/file=" + quote(str(file))
+
+
+def round_name(number: int) -> str:
+    return f"{_ORDINALS[number]} round" if number < len(_ORDINALS) else f"Round {number}"
+
+
+def progress(done: int, total: int, finished: int, pictures: int, left: float | None) -> str:
+    """The bar of a running round. left: seconds."""
+    text = f"Step {done} of {total} · {finished} of {pictures} pictures"
+    if left is not None:
+        text += f" · {duration(left)} left"
+    share = 100 * done / max(1, total)
+    return (
+        f'<div class="status running"><div class="bar" role="progressbar" aria-label="Round" aria-valuemin="0" '
+        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-valuetext="{text}"><i style="width:{share:.1f}%"></i>'
+        f"</div><p>{text}</p></div>"
+    )
+
+
+def waiting(reason: str) -> str:
+    reason = escape(reason)
+    return (
+        '<div class="status waiting"><div class="bar" role="progressbar" aria-label="Waiting" '
+        f'aria-valuetext="{reason}"><i></i></div><p role="status">{reason}</p></div>'
+    )
+
+
+def said(text: str) -> str:
+    return f'<div class="status"><p role="status">{escape(text)}</p></div>'
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def caption(sheet: Sheet, index: int) -> str:
+    """The words under a tile; an ellipsis at the end marks one that is still being made."""
+    place, tile = sheet.round.places[index], sheet.tiles.get(index)
+    if place.control:
+        text = "control"
+        if tile and sheet.control:
+            text += " · equal to the pick" if sheet.control == "equal" else " · differs from the pick"
+    elif place.suffix is not None:
+        text = place.suffix.strip(" ,")
+    else:
+        text = f"seed {place.recipe.seed}"
+    if tile is None:
+        return text + " …"
+    return text + " · blacked out by the safety checker" if tile.flagged else text
+
+
+def heading(visit: Visit) -> str:
+    """Above the gallery: what the round that is shown was made from, and what its control showed."""
+    sheet = visit.shown
+    if sheet is None:
+        return ""
+    prompt = f"<q>{escape(sheet.prompt)}</q>"
+    if sheet.round.number == 1:
+        return f'<div class="round-head"><h2>Round 1</h2><p>{prompt}</p></div>'
+    verdict = ""
+    if sheet.control == "equal":
+        verdict = '<p class="verdict equal">Control and pick: equal, bit for bit</p>'
+    elif sheet.control:
+        verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
+    return (
+        f'<div class="round-head"><h2>Round {sheet.round.number} <small>seed {sheet.seed}</small></h2>'
+        f"<p>{prompt}</p>{verdict}</div>"
+    )
+
+
+def pick(picked: Pick | None) -> str:
+    if picked is None:
+        return NO_PICK
+    recipe = picked.recipe
+    facts = {
+        "Model": recipe.model,
+        "Revision": recipe.revision,
+        "Steps": recipe.num_inference_steps,
+        "Guidance": f"{recipe.guidance_scale:g}",
+        "Sampler": sampler_label(recipe.scheduler),
+        "Size": f"{recipe.width} × {recipe.height}",
+        "Negative prompt": recipe.negative_prompt or "none",
+        "Noise": f"{recipe.noise_device} generator, one a picture",
+        "Numbers": recipe.dtype,
+        "Pictures a call": recipe.lanes,
+        "Recipe": recipe.id,
+        "Picture": picked.id,
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
+    prompt = escape(recipe.prompt)
+    return (
+        f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
+        f'<div class="frame"><img src="{url(picked.file)}" alt="{prompt}, seed {recipe.seed}" '
+        f'width="{recipe.width}" height="{recipe.height}"></div>'
+        f'<p class="seed">seed <b>{recipe.seed}</b> <span>round {picked.round}</span></p>'
+        f'<p class="prompt">{prompt}</p>'
+        '<p class="quiet">Made on this machine, where the same bits come out again.</p>'
+        f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"
+    )
+
+
+def next_round(picked: Pick | None) -> str:
+    if picked is None:
+        return '<h2>Second round</h2><p class="quiet">The seed of your pick, once with each style.</p>'
+    return (
+        f"<h2>{round_name(picked.round + 1)}</h2>"
+        f'<p class="quiet">Seed {picked.recipe.seed} again, once with each style after its prompt.</p>'
+    )
+
+
+def model_note(spec: ModelSpec) -> str:
+    parts = [f"{spec.width} × {spec.height}", f"{spec.num_inference_steps} steps"] if spec.family else []
+    return f'<p class="quiet">{escape(" · ".join([*parts, *([spec.note] if spec.note else [])]))}</p>'

@@ -1,0 +1,134 @@
+"""What one visitor made since the page was opened. Lives on the server; the browser never says what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.picture import Picture
+from pipeline_utils.recipe import Recipe
+from pipeline_utils.rounds import Round
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A finished picture, without its pixels: a visit may hold hundreds."""
+
+    id: str
+    file: Path
+    pixel_sha256: str
+    flagged: bool
+
+
+@dataclass
+class Sheet:
+    """One round of the visit: what was asked for, and the pictures that are there, by place."""
+
+    round: Round
+    tiles: dict[int, Tile] = field(default_factory=dict)
+    running: bool = True
+    control: str = ""  # what comparing the control with the pick found; "" until it is there
+
+    @property
+    def prompt(self) -> str:
+        return self.round.places[0].recipe.prompt
+
+    @property
+    def seed(self) -> int:
+        return self.round.places[0].recipe.seed
+
+    @property
+    def title(self) -> str:
+        if self.round.number == 1:
+            return f"Round 1 · {shorten(self.prompt, 28)}"
+        return f"Round {self.round.number} · seed {self.seed}"
+
+    def stop(self) -> None:
+        """Ends the round with the pictures it has; the places of the others are given up."""
+        kept = sorted(self.tiles)
+        self.round = Round(self.round.number, tuple(self.round.places[i] for i in kept), self.round.parent)
+        self.tiles = {at: self.tiles[i] for at, i in enumerate(kept)}
+        self.running = False
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The picked picture, by identity."""
+
+    id: str
+    file: Path
+    recipe: Recipe
+    round: int
+
+
+@dataclass
+class Visit:
+    """Changed in place, so that a running round and a click in the same moment both count."""
+
+    model: str  # name of the model that the visitor chose
+    sheets: list[Sheet] = field(default_factory=list)
+    shown: Sheet | None = None
+    pick: Pick | None = None
+
+    def open(self, asked: Round) -> Sheet:
+        sheet = Sheet(asked)
+        self.sheets.append(sheet)
+        self.shown = sheet
+        return sheet
+
+    def close(self, sheet: Sheet) -> None:
+        """The round is over. One without a single picture leaves no trace."""
+        sheet.stop()
+        if not sheet.tiles:
+            self.sheets.remove(sheet)
+            if self.shown is sheet:
+                self.shown = self.sheets[-1] if self.sheets else None
+
+    def show(self, index: object) -> None:
+        """Raises InputError for what is no round of this visit."""
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.sheets):
+            raise InputError("round", index, "it is not one of the rounds on this page")
+        self.shown = self.sheets[index]
+
+    def choose(self, index: object, file_name: str | None) -> None:
+        """Picks the picture at `index` of the round that is shown.
+
+        Index and file name come from the browser: the index only finds a picture of this visitor,
+        and the name only tells whether the browser still showed that one. Raises InputError or UserError.
+        """
+        count = len(self.shown.round.places) if self.shown else 0
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+            raise InputError("pick", index, "there is no such picture in the round that is shown")
+        tile = self.shown.tiles.get(index)
+        if tile is None:
+            raise UserError("This picture is not finished yet; pick it when it is.")
+        if file_name != tile.file.name:
+            raise UserError("The round changed while you picked. Pick again.")
+        place = self.shown.round.places[index]
+        self.pick = Pick(tile.id, tile.file, place.recipe, self.shown.round.number)
+
+    @property
+    def selected(self) -> int | None:
+        """Where the pick stands in the round that is shown."""
+        if self.shown and self.pick:
+            return next((at for at, tile in self.shown.tiles.items() if tile.id == self.pick.id), None)
+        return None
+
+
+def compared(pick: Picture, control: Picture) -> str:
+    """What comparing the pixels of a pick and its control found, in a few words."""
+    if pick.pixel_sha256 == control.pixel_sha256:
+        return "equal"
+    if pick.image.size != control.image.size:
+        return "another size"
+    one, other = (np.asarray(picture.image, dtype=np.int16) for picture in (pick, control))
+    apart = np.abs(one - other).max(axis=2)  # [height, width]
+    return f"{np.count_nonzero(apart)} of {apart.size} pixels, by at most {apart.max()} of 255"
+
+
+def shorten(text: str, limit: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

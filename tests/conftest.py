@@ -1,0 +1,23 @@
+"""Fixtures that every test may use. No test reaches a hub, and none touches the user's own folder."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not eat a busy machine
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.browser"]
+
+BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "emoji-sd"
+
+
+@pytest.fixture(scope="session")
+def tiny_sd_folder(tmp_path_factory) -> Path:
+    """A genuine StableDiffusionPipeline of a few thousand weights, saved as a folder."""
+    from tests.tiny import tiny_sd
+
+    return tiny_sd(tmp_path_factory.mktemp("models") / "tiny-sd")

@@ -1,0 +1,145 @@
+"""The named endpoints, called as programs call them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from pipeline_utils.catalog import resolve
+
+STEPS = 5
+
+
+@pytest.fixture(scope="module")
+def client(app) -> Client:
+    return Client(app.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def first(client) -> dict:
+    return client.predict("a red fox", num_inference_steps=STEPS, api_name="/first_round")
+
+
+def pixels(entry: dict) -> np.ndarray:
+    return np.asarray(Image.open(entry["file"]).convert("RGB"))
+
+
+def plain(app, prompts: list[str], seeds: list[int]) -> list[np.ndarray]:
+    """The few lines anyone would write: four pictures a call, one generator for each."""
+    pipe = DiffusionPipeline.from_pretrained(app.model, use_safetensors=True)
+    pipe.set_progress_bar_config(disable=True)
+    spec = resolve(str(app.model))
+    if type(pipe.scheduler).__name__ != spec.scheduler:
+        import diffusers
+
+        pipe.scheduler = getattr(diffusers, spec.scheduler).from_config(pipe.scheduler.config)
+    images = pipe(
+        prompts,
+        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+        num_inference_steps=STEPS,
+        guidance_scale=spec.guidance_scale,
+        width=spec.width,
+        height=spec.height,
+    ).images
+    return [np.asarray(image) for image in images]
+
+
+def test_the_endpoints_are_named_typed_and_documented(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert {"/first_round", "/second_round"} <= set(named)
+    assert not [name for name in named if name.startswith("/page")]
+    first = {each["parameter_name"]: each for each in named["/first_round"]["parameters"]}
+    assert list(first)[:2] == ["prompt", "seeds"]
+    assert not first["prompt"]["parameter_has_default"]
+    assert first["seeds"]["parameter_default"] == "0-3"
+    assert all(each["parameter_has_default"] for name, each in first.items() if name != "prompt")
+    second = {each["parameter_name"]: each for each in named["/second_round"]["parameters"]}
+    assert list(second)[:2] == ["picture", "suffixes"]
+    for each in (*first.values(), *second.values()):
+        assert each["python_type"]["type"]
+        assert len(each["python_type"]["description"]) > 5, each
+    for endpoint in ("/first_round", "/second_round"):
+        assert len(named[endpoint]["description"]) > 30
+
+
+def test_both_rounds_equal_plain_diffusers_pixel_for_pixel(app, client, first):
+    assert first["round"] == 1
+    assert [entry["seed"] for entry in first["pictures"]] == [0, 1, 2, 3]
+    for entry, expected in zip(first["pictures"], plain(app, ["a red fox"] * 4, [0, 1, 2, 3]), strict=True):
+        assert np.array_equal(pixels(entry), expected), entry["seed"]
+    suffixes = [", highly realistic", ", artsy", ", trending"]
+    second = client.predict(first["pictures"][2]["id"], suffixes, api_name="/second_round")
+    assert (second["round"], second["parent"]) == (2, first["pictures"][2]["id"])
+    assert [entry["control"] for entry in second["pictures"]] == [True, False, False, False]
+    assert [entry["suffix"] for entry in second["pictures"]] == [None, *suffixes]
+    assert second["pictures"][0]["pixel_sha256"] == first["pictures"][2]["pixel_sha256"]
+    prompts = ["a red fox", *("a red fox" + suffix for suffix in suffixes)]
+    assert [entry["prompt"] for entry in second["pictures"]] == prompts
+    for entry, expected in zip(second["pictures"], plain(app, prompts, [2] * 4), strict=True):
+        assert np.array_equal(pixels(entry), expected), entry["prompt"]
+
+
+def test_a_png_of_ours_is_as_good_as_its_id(app, client, first, tmp_path):
+    entry = first["pictures"][1]
+    (file,) = (app.data / "pictures").glob(f"seed-1_{entry['id']}.png")
+    renamed = tmp_path / "from a friend.png"
+    shutil.copy(file, renamed)
+    by_file = client.predict(handle_file(renamed), [", artsy"], api_name="/second_round")
+    by_id = client.predict(picture=entry["id"], suffixes=[", artsy"], api_name="/second_round")
+    assert [each["id"] for each in by_file["pictures"]] == [each["id"] for each in by_id["pictures"]]
+    again = client.predict(by_id["pictures"][1]["id"], [", at night"], api_name="/second_round")
+    assert again["round"] == 3
+    assert again["pictures"][1]["prompt"] == "a red fox, artsy, at night"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompt": " "}, "at least one word is needed"),
+        ({"prompt": "a fox", "seeds": "x"}, "whole numbers from 0 to 4294967295"),
+        ({"prompt": "a fox", "seeds": "0-64"}, "at most 64 pictures"),
+        ({"prompt": "a fox", "num_inference_steps": 0}, "a whole number from 1 to 500"),
+        ({"prompt": "a fox", "guidance_scale": 1e9}, "a number from 0 to 50"),
+        ({"prompt": "a fox", "width": 7}, "width"),
+        ({"prompt": "a fox", "sampler": "Magic"}, "one of DDIM"),
+        ({"prompt": "a fox", "model": "/etc"}, "model"),
+        ({"prompt": "cat " * 300}, "allow cutting long prompts"),
+        ({"prompt": "a <b>fox</b>", "seeds": "<"}, "'<'"),
+    ],
+)
+def test_a_bad_first_round_is_answered_with_a_message(client, arguments, message):
+    with pytest.raises(AppError) as error:
+        client.predict(**arguments, api_name="/first_round")
+    assert message in str(error.value)
+
+
+def test_a_bad_second_round_is_answered_with_a_message(app, client, first, tmp_path):
+    ours = first["pictures"][0]["id"]
+    plain_png, text = tmp_path / "plain.png", tmp_path / "text.png"
+    Image.new("RGB", (8, 8)).save(plain_png)
+    text.write_text("no picture")
+    secret = app.data / "log.txt"
+    for picture, suffixes, message in (
+        ("0" * 16, [", a"], "no picture here has this id"),
+        ("../../etc/passwd", [", a"], "an uploaded PNG"),
+        ({"path": str(secret)}, [", a"], "PNG"),
+        (handle_file(plain_png), [", a"], "neither a recipe nor"),
+        (handle_file(text), [", a"], "PNG"),
+        (7, [", a"], "the id of a picture"),
+        (ours, [], "1 to 16"),
+        (ours, [", a"] * 2, "in the list already"),
+        (ours, [", " + "x" * 300], "at most 200 characters"),
+        (ours, [" "], "at least one word"),
+        (ours, ", artsy", "a list of texts"),
+    ):
+        with pytest.raises(AppError) as error:
+            client.predict(picture, suffixes, api_name="/second_round")
+        assert message in str(error.value), picture
+        assert str(app.data) not in str(error.value)

@@ -1,0 +1,151 @@
+"""What the page knows about a visitor, and what it says, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from pipeline_utils import engine, runtime, view
+from pipeline_utils.engine import Finished
+from pipeline_utils.errors import CapacityError, InputError, UserError
+from pipeline_utils.handlers import Handlers
+from pipeline_utils.models import Models
+from pipeline_utils.settings import Settings
+from pipeline_utils.shelf import Shelf
+from pipeline_utils.studio import Studio
+from pipeline_utils.visit import Visit, compared
+
+FIELDS = ("0-7", "", 2, 5.0, None, None, None, False)  # seeds, negative prompt, steps, ...
+
+
+@pytest.fixture
+def studio(tiny_sd_folder, tmp_path) -> Studio:
+    settings = Settings(model=str(tiny_sd_folder), data=tmp_path)
+    device = runtime.start(settings)
+    return Studio(settings, device, Models(settings, device), Shelf(tmp_path / "pictures"))
+
+
+def visitor(name: str) -> SimpleNamespace:
+    return SimpleNamespace(session_hash=name)
+
+
+def played(steps) -> dict:
+    """The last state of each part that a handler spoke of."""
+    parts = {}
+    for step in steps:
+        parts |= step
+    return parts
+
+
+def test_a_control_that_differs_is_called_different(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    tile = visit.shown.tiles[2]
+    visit.choose(2, tile.file.name)
+    honest = studio.generate
+
+    def dishonest(loaded, recipes, turns, stop):
+        for event in honest(loaded, recipes, turns, stop):
+            if isinstance(event, Finished) and event.index == 0:
+                image = event.image.copy()
+                image.putpixel((3, 4), tuple(value ^ 1 for value in image.getpixel((3, 4))))
+                event = replace(event, image=image)
+            yield event
+
+    studio.generate = dishonest
+    parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
+    assert "differ: 1 of 1024 pixels, by at most 1 of 255" in parts["heading"]
+    assert view.caption(visit.shown, 0) == "control · differs from the pick"
+    studio.generate = honest
+    parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
+    assert "equal, bit for bit" in parts["heading"]
+    picked = studio.shelf.read(tile.id)
+    assert compared(picked, replace(picked, image=Image.new("RGB", (8, 8)), pixel_sha256="0" * 64)) == "another size"
+
+
+@pytest.mark.parametrize("error", [CapacityError("Memory ran out at 4096x4096."), RuntimeError("/secret/path")])
+def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio, error):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+
+    def failing(loaded, recipes, turns, stop):
+        for event in engine.generate(loaded, recipes, turns, stop):
+            if isinstance(event, Finished) and event.index == 3:
+                raise error
+            yield event
+
+    studio.generate = failing
+    steps, parts = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")), {}
+    with pytest.raises(gr.Error) as told:
+        parts.update((name, part) for step in steps for name, part in step.items())
+    assert ("Memory ran out" in told.value.message) == isinstance(error, UserError)
+    assert "/secret" not in told.value.message
+    assert "Ended early; 3 pictures kept." in parts["status"]
+    assert (parts["make"]["interactive"], parts["stop"]["visible"]) == (True, False)
+    assert [place.recipe.seed for place in visit.shown.round.places] == [0, 1, 2]
+    studio.generate = engine.generate
+    assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
+
+
+def test_a_visitor_has_one_round_at_a_time_and_a_refused_one_changes_nothing(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    running = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
+    next(running)
+    with pytest.raises(gr.Error, match="still running"):
+        next(handlers.first_round(visit, "a blue cup", *FIELDS, visitor("a")))
+    other = Visit(studio.models.default)
+    assert "8 pictures" in played(handlers.first_round(other, "a blue cup", *FIELDS, visitor("b")))["status"]
+    assert "8 pictures" in played(running)["status"]
+    for prompt, seeds in (("", "0-3"), ("a red fox", "x")):
+        with pytest.raises(gr.Error):
+            next(handlers.first_round(visit, prompt, seeds, *FIELDS[1:], visitor("a")))
+    assert len(visit.sheets) == 1
+    assert "8 pictures" in played(handlers.first_round(visit, "a blue cup", *FIELDS, visitor("a")))["status"]
+
+
+def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    before = visit.shown
+    running = handlers.first_round(visit, "a blue cup", "0-3", "", 400, 5.0, None, None, None, False, visitor("a"))
+    for step in running:
+        if "Step" in str(step.get("status")):
+            handlers.stop(visitor("a"))
+            break
+    assert "Stopped before the first picture." in played(running)["status"]
+    assert (visit.sheets, visit.shown) == ([before], before)
+
+
+def test_rounds_and_pictures_of_a_visit_are_found_by_valid_indices_only(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    for index in (0, -1, None, "0", True):
+        with pytest.raises(InputError):
+            visit.show(index)
+        with pytest.raises(InputError):
+            visit.choose(index, None)
+    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    with pytest.raises(UserError, match="Pick again"):
+        visit.choose(0, visit.shown.tiles[1].file.name)
+    assert visit.pick is None
+
+
+def test_what_was_typed_is_text_on_the_page_never_markup(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    prompt = "<img src=x onerror=alert(1)> \"a\" & 'b'"
+    parts = played(handlers.first_round(visit, prompt, *FIELDS, visitor("a")))
+    visit.choose(0, visit.shown.tiles[0].file.name)
+    for html in (parts["heading"], view.pick(visit.pick), view.waiting(prompt), view.said(prompt)):
+        assert "<img src=x" not in html
+        assert "&lt;img src=x onerror=alert(1)&gt;" in html
+    assert 'alt="&lt;img src=x onerror=alert(1)&gt; &quot;a&quot;' in view.pick(visit.pick)
+    with pytest.raises(gr.Error) as told:
+        next(handlers.first_round(visit, "a", "<b>", *FIELDS[1:], visitor("a")))
+    assert "&lt;b&gt;" in told.value.message
+
+
+def test_durations_and_round_names_read_well():
+    assert [view.duration(s) for s in (0.2, 59, 200, 9000)] == ["1 s", "59 s", "3 min", "2.5 h"]
+    assert [view.round_name(n) for n in (2, 3, 11)] == ["Second round", "Third round", "Round 11"]

@@ -1,0 +1,78 @@
+"""The published JSON Schema of the picture record says what the code says."""
+
+import itertools
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import jsonschema
+import pytest
+from fuzz_picture import sample_picture
+
+from pipeline_utils import picture, recipe
+from pipeline_utils.errors import InputError
+from pipeline_utils.picture import Lineage
+from pipeline_utils.recipe import Recipe, canonical_json
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "assets" / "picture-record.schema.json").read_text())
+EVERY_SCRIPT = "ein Füchslein, 狐 🦊, ثعلب, <b>\"bold\"</b> & 'more', a\nnew line\tand tab"
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    return jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_records_are_what_the_published_schema_says(validator):
+    for made in (sample_picture(), sample_picture(prompt=EVERY_SCRIPT, parent="0" * 16, suffix="", control=True)):
+        validator.validate(json.loads(canonical_json(made.record())))
+
+
+def test_the_limits_of_the_schema_are_those_of_the_code():
+    parts = SCHEMA["$defs"]["recipe"]["properties"]
+    assert list(parts) == [f.name for f in fields(Recipe)] == SCHEMA["$defs"]["recipe"]["required"]
+    assert SCHEMA["$defs"]["text"]["maxLength"] == recipe.MAX_TEXT
+    limits = {
+        "seed": (0, recipe.MAX_SEED),
+        "num_inference_steps": (1, recipe.MAX_STEPS),
+        "guidance_scale": (0, recipe.MAX_GUIDANCE),
+        "width": (recipe.MIN_SIDE, recipe.MAX_SIDE),
+        "height": (recipe.MIN_SIDE, recipe.MAX_SIDE),
+        "lanes": (1, recipe.MAX_LANES),
+    }
+    assert {name: (part["minimum"], part["maximum"]) for name, part in parts.items() if "minimum" in part} == limits
+    choices = {"noise_device": recipe.NOISE_DEVICES, "dtype": recipe.DTYPES, "offload": recipe.OFFLOADS}
+    assert {name: tuple(part["enum"]) for name, part in parts.items() if "enum" in part} == choices
+    patterns = {"model": recipe._MODEL, "revision": recipe._REVISION, "scheduler": recipe._SCHEDULER}
+    assert {name: parts[name]["pattern"] for name in patterns} == {
+        name: f"^(?:{pattern.pattern})$" for name, pattern in patterns.items()
+    }
+    assert SCHEMA["properties"]["schema"]["const"] == picture.SCHEMA
+    assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == set(sample_picture().record())
+    where, line = SCHEMA["$defs"]["fingerprint"], SCHEMA["$defs"]["lineage"]
+    assert where["maxProperties"] == picture.MAX_FINGERPRINT
+    assert where["additionalProperties"]["anyOf"][0]["allOf"][1]["maxLength"] == picture.MAX_FINGERPRINT_TEXT
+    assert line["properties"]["round"]["maximum"] == picture.MAX_ROUND
+    assert set(line["required"]) == set(line["properties"]) == set(asdict(Lineage()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *itertools.product(["seed"], [-1, 2**32, 0.5, "7", None]),
+        *itertools.product(["width", "lanes", "num_inference_steps"], [0, 4097, "16"]),
+        *itertools.product(["guidance_scale"], [-0.1, 50.1, "7"]),
+        *itertools.product(["prompt"], ["", " \n", "a" * 2001, "a\0", 7]),
+        *itertools.product(["model"], ["../etc", "a/b/c", "/tmp/x", "http://x.y/z", "a..b", ""]),
+        *itertools.product(["revision"], ["main", "a" * 39, "sha256:12"]),
+        *itertools.product(["scheduler", "dtype", "offload", "noise_device"], ["no", "", None]),
+        *itertools.product(["full_determinism"], [1, "true"]),
+    ],
+)
+def test_what_the_code_refuses_the_schema_refuses_too(validator, name, value):
+    record = sample_picture().record()
+    record["recipe"][name] = value
+    with pytest.raises(InputError, match=name):
+        Recipe.from_dict(record["recipe"])
+    assert not validator.is_valid(record)

@@ -1,0 +1,128 @@
+"""The README, followed to the letter: cloned, set up, started, and every snippet run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+BASH = [text for language, text in BLOCKS if language == "bash"]
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    """A repository with one commit: the files of this checkout, committed or not."""
+    place = tmp_path_factory.mktemp("readme") / "origin"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place / name)
+    author = ["-c", "user.name=reader", "-c", "user.email=reader@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "all"]):
+        subprocess.run(["git", *command], cwd=place, check=True)
+    return place
+
+
+@contextmanager
+def serving(command: str, folder: Path, port: int, data: Path, patience: float = 600):
+    """Runs a command that serves until it is stopped, as Ctrl+C stops it; yields the address."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("MODEL", "HOST", "VIRTUAL_ENV", "MAKEFLAGS")}
+    environment |= {"PORT": str(port), "SECOND_ROUND_DATA": str(data)}
+    with open(folder.parent / "log.txt", "w+b") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", command], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            until = time.monotonic() + patience
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=10).close()
+                    break
+                except (urllib.error.URLError, OSError):
+                    if process.poll() is not None or time.monotonic() > until:
+                        log.seek(0)
+                        pytest.fail(f"{command!r} did not serve:\n{log.read().decode()[-4000:]}")
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_a_newcomer_follows_the_readme(repository):
+    start, commands, settings = BASH
+    plain, programs = PYTHON
+    folder, data = repository.parent / "second-round", repository.parent / "data"
+    python = folder / ".venv" / "bin" / "python"
+
+    # 1. Clone and run, as the first block says, on a free port; then the client's snippet.
+    with serving(start.replace("<this repository>", str(repository)), repository.parent, free_port(), data) as url:
+        snippet = programs.replace("http://127.0.0.1:7860", url) + "\nprint(pick['file'], again['pictures'][0]['id'])"
+        said = subprocess.run([python, "-c", snippet], cwd=folder, capture_output=True, text=True, check=True).stdout
+    equal, files = said.strip().splitlines()[-2:]
+    assert equal == "True"
+
+    # 2. The lines of plain diffusers, in the same checkout.
+    check = plain + "\nassert len(round_one) == len(round_two) == 4\n"
+    subprocess.run([python, "-c", check], cwd=folder, check=True, capture_output=True)
+
+    # 3. The commands, on pictures that were just made.
+    made = Path(files.split()[0])
+    for name in ("picture.png", "first.png", "second.png"):
+        shutil.copy(made, folder / name)
+    for line in commands.strip().splitlines():
+        subprocess.run(["bash", "-c", line], cwd=folder, check=True, capture_output=True)
+    assert Image.open(folder / "again.png").tobytes() == Image.open(folder / "picture.png").tobytes()
+    assert Image.open(folder / "sheet.png").width > 256
+
+    # 4. The settings: each line serves.
+    for line in settings.strip().splitlines():
+        port = free_port()
+        with serving(re.sub(r"PORT=\d+", f"PORT={port}", line), folder, port, data):
+            pass
+
+
+def test_every_file_that_the_readme_names_is_there():
+    named = re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_front_matter_is_one_a_space_accepts():
+    front = dict(re.findall(r"^(\w+): (.+)$", TEXT.split("---")[1], re.MULTILINE))
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    assert front["sdk"] == "gradio"
+    assert front["sdk_version"] == pinned["gradio"]
+    assert front["app_file"] == "app.py"
+    assert front["python_version"] == '"3.12"'
+    assert len(front["short_description"]) <= 60
+    colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {front["colorFrom"], front["colorTo"]} <= colors

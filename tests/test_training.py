@@ -1,0 +1,291 @@
+"""How the bundled model is made, end to end at toy size, on a few drawn shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+
+import itertools
+
+from pipeline_utils.training import __main__ as command
+from pipeline_utils.training import export as exporting
+from pipeline_utils.training import finish, steps
+from pipeline_utils.training.augment import paint, sample_scenes
+from pipeline_utils.training.captions import compose, fragment_tokens, make_book, plural
+from pipeline_utils.training.card import card
+from pipeline_utils.training.composition import distance, foreground
+from pipeline_utils.training.evaluate import Extent, evaluate, load_pipeline, table
+from pipeline_utils.training.looks import PAINTERS
+from pipeline_utils.training.meanings import Meanings
+from pipeline_utils.training.packages import SETS
+from pipeline_utils.training.presets import PRESETS, Odds
+from pipeline_utils.training.progress import Budget, load_checkpoint
+from pipeline_utils.training.render import assemble
+from pipeline_utils.training.runtime import Place
+from pipeline_utils.training.sampling import load_tokenizer, make_pictures
+from pipeline_utils.training.words import BACKGROUNDS, INK, STYLES
+
+NAMES = ["ball", "box", "apple"]
+SMOKE = PRESETS["smoke"]
+
+
+def drawing(concept: int, style: int, side: int) -> np.ndarray:
+    """A disc, a square or a half disc, in a colour of the style; ink is black."""
+    y, x = np.mgrid[:side, :side] / (side - 1) * 2 - 1
+    inside = [x**2 + y**2 < 0.6, np.maximum(abs(x), abs(y)) < 0.7, (x**2 + y**2 < 0.7) & (y > 0)]
+    colour = (0, 0, 0) if style in INK else (200, 40 + 20 * style, 60)
+    rgba = np.zeros((side, side, 4), np.uint8)
+    rgba[inside[concept]] = (*colour, 255)
+    return rgba
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    drawings = {
+        (c, s): drawing(c, s, SMOKE.source)
+        for c in range(len(NAMES))
+        for s in range(len(SETS))
+        if (c, s) != (1, 4)  # a set that lacks a concept
+    }
+    return assemble(drawings, NAMES, [("round",), ("square",), ("fruit",)])
+
+
+@pytest.fixture(scope="module")
+def meanings():
+    generator = torch.Generator().manual_seed(0)
+    unit = lambda n: torch.nn.functional.normalize(torch.randn(n, 8, generator=generator), dim=1)  # noqa: E731
+    words = ["sphere", "crate", "fruit", "the", "zebra"]
+    return Meanings(unit(3), words, unit(5).half(), [["sphere"], ["crate"], []], [["orb"], [], []])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, pictures, meanings):
+    shop = steps.Workshop(SMOKE, tmp_path_factory.mktemp("training"), Place("cpu", shards=2))
+    shop.folder.mkdir(parents=True)
+    pictures.save(shop.folder / "pictures.pt")
+    meanings.save(shop.folder / "meanings.pt")
+    steps.save_tokenizer(shop)
+    return shop
+
+
+@pytest.fixture(scope="module")
+def exported(shop, tmp_path_factory):
+    steps.run_vae(shop, steps=2)
+    steps.run_text(shop, steps=2)
+    steps.run_unet(shop, steps=2)
+    folder = tmp_path_factory.mktemp("model") / "emoji-sd"
+    exporting.export(SMOKE, shop.folder, folder, exporting.Defaults(), {"README.md": "card"})
+    return folder
+
+
+def scenes_of(pictures, n=64, seed=0, **odds):
+    generator = torch.Generator().manual_seed(seed)
+    return sample_scenes(n, pictures.table, Odds(**odds), generator), generator
+
+
+def test_two_steps_of_everything_make_a_pipeline_that_paints(exported):
+    pipe = load_pipeline(exported)
+    made = make_pictures(pipe, ["a ball", "a box, 3d"], [0, 1], 2, 3.0)
+    assert made.shape == (2, 3, SMOKE.size, SMOKE.size)
+    assert made.isfinite().all()
+    assert made.std() > 0
+
+
+def test_the_exported_folder_is_fp16_safetensors_with_its_settings(exported):
+    from safetensors.torch import load_file
+
+    weights = list(exported.rglob("*.safetensors"))
+    assert len(weights) == 3
+    assert not list(exported.rglob("*.bin"))
+    assert all(t.dtype == torch.float16 for f in weights for t in load_file(f).values() if t.is_floating_point())
+    settings = json.loads((exported / "second_round.json").read_text())
+    assert len(settings["default_suffixes"]) == 4
+    assert len(settings["example_prompts"]) >= 3
+    trained = {f", {style.word}" for style in STYLES[1:]}
+    assert set(settings["default_suffixes"]) <= trained
+    assert "CC BY 4.0" in (exported / "LICENSE").read_text()
+
+
+def test_exporting_again_replaces_the_folder_whole(shop, exported):
+    before = sorted(p.name for p in exported.parent.iterdir())
+    exporting.export(SMOKE, shop.folder, exported, exporting.Defaults(), {"README.md": "card"})
+    assert sorted(p.name for p in exported.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("step", ["vae", "text", "unet"])
+def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
+    def folder(name):
+        root = tmp_path / name
+        target = root / SMOKE.name
+        target.mkdir(parents=True)
+        for file in ("pictures.pt", "meanings.pt", "vae.pt", "latents.pt", "text.pt"):
+            if file != f"{step}.pt":
+                (target / file).write_bytes((shop.folder / file).read_bytes())
+        load_tokenizer(shop.folder).save_pretrained(target / "tokenizer")
+        return dataclasses.replace(shop, root=root)
+
+    run = getattr(steps, f"run_{step}")
+    whole, pieces = folder("whole"), folder("pieces")
+    # A rate that is the same whatever the length, so that only resuming differs.
+    flat = dataclasses.replace(getattr(SMOKE, f"{step}_run"), decay=1e-9)
+    preset = dataclasses.replace(SMOKE, **{f"{step}_run": flat})
+    whole = dataclasses.replace(whole, preset=preset)
+    pieces = dataclasses.replace(pieces, preset=preset)
+    run(whole, steps=4)
+    run(pieces, steps=2)
+    run(pieces, steps=4)
+    a, b = (load_checkpoint(s.folder / f"{step}.pt") for s in (whole, pieces))
+    assert all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"])
+    assert all(torch.equal(x, y) for x, y in zip(a["average"], b["average"], strict=True))
+
+
+def test_the_evaluation_fills_its_table_and_the_sheets_are_drawn(shop, exported, tmp_path):
+    preset = dataclasses.replace(SMOKE, odds=Odds(company=0.0))
+    shop = dataclasses.replace(shop, preset=preset)
+    settings = json.loads((exported / "second_round.json").read_text())
+    (exported / "second_round.json").write_text(json.dumps(settings | {"num_inference_steps": 1}))
+    report = evaluate(
+        exported,
+        preset,
+        shop.pictures(),
+        shop.meanings(),
+        shop.folder,
+        shop.place,
+        Extent(seeds=2, rounds=1, judge_steps=2),
+    )
+    said = table(report)
+    assert said.count("\n") > 10
+    assert "nan" not in said
+    assert 0 <= report["concept"]["top-1"] <= report["concept"]["top-5"] <= 1
+    finish.run_sheets(shop, exported, tmp_path)
+    assert len(list(tmp_path.glob("*.webp"))) >= 4
+    assert "CC BY 4.0" in card(preset, NAMES, exporting.Defaults(), report)
+
+
+def test_captions_tokenise_alike_in_training_and_in_the_pipeline(shop, exported, pictures):
+    tokenizer, book = load_pipeline(exported).tokenizer, shop.book()
+    scenes, generator = scenes_of(pictures, 200, company=0.3, tint=0.5, placement_named=0.5)
+    rows = compose(scenes, book, Odds(), generator)
+    said = [book.text(row) for row in rows]
+    theirs = tokenizer(
+        said,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    ours = fragment_tokens(book, load_tokenizer(shop.folder)).assemble(rows)
+    assert torch.equal(ours, theirs)
+
+
+def test_nothing_a_person_types_is_an_unknown_token(shop):
+    tokenizer = load_tokenizer(shop.folder)
+    for text in ("Zürich, 犬! 3d", "naïve café", "x", "🙂", "t-shirt & jack-o-lantern"):
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        assert ids
+        assert tokenizer.unk_token_id not in ids
+
+
+def test_a_caption_names_what_the_scene_shows(shop, pictures):
+    book = shop.book()
+    scenes, generator = scenes_of(pictures, 400, synonym=0.0, tint=0.5)
+    for row in range(len(scenes)):
+        said = book.text(compose(scenes.select(slice(row, row + 1)), book, Odds(synonym=0), generator)[0])
+        name = NAMES[scenes.concept[row]]
+        assert name in said or plural(name) in said
+        assert said.endswith(STYLES[scenes.style[row]].word)
+        behind = [any(p in said for p in phrases) for _, phrases, _, _ in BACKGROUNDS]
+        assert behind == [i == scenes.background[row] for i in range(len(BACKGROUNDS))]
+
+
+def test_the_article_fits_its_word(pictures):
+    book = make_book(NAMES, [["orb"], [], []])
+    scenes, generator = scenes_of(pictures, 600, tint=0.5)
+    for row in compose(scenes, book, Odds(), generator):
+        words = book.text(row).replace(",", "").split()
+        for article, word in itertools.pairwise(words):
+            if article in ("a", "an"):
+                assert (article == "an") == (word[0] in "aeiou"), words
+
+
+def test_held_out_words_never_stand_in_a_caption(shop, pictures):
+    assert not any("orb" in fragment for fragment in shop.book().fragments)
+
+
+def test_scenes_are_the_same_for_the_same_seed(pictures):
+    (one, _), (two, _) = scenes_of(pictures, seed=3), scenes_of(pictures, seed=3)
+    assert torch.equal(paint(one, pictures, 32), paint(two, pictures, 32))
+
+
+def test_a_scene_takes_its_picture_from_its_styles_sets(pictures):
+    scenes, _ = scenes_of(pictures, 500)
+    sets = pictures.style[scenes.picture]
+    assert all(int(s) in STYLES[k].sets for s, k in zip(sets, scenes.style.tolist(), strict=True))
+    assert torch.equal(pictures.concept[scenes.picture], scenes.concept)
+
+
+def test_about_half_of_the_backgrounds_stay_unnamed(pictures):
+    scenes, _ = scenes_of(pictures, 2000)
+    assert 0.45 < (scenes.background < 0).float().mean() < 0.55
+
+
+def test_every_look_paints_within_range_and_keeps_the_place(pictures):
+    scenes, _ = scenes_of(pictures, 8, background_named=0.0, background_white=1.0)
+    seen = []
+    for look in range(len(PAINTERS)):
+        scenes.look = torch.full_like(scenes.look, look)
+        painted = paint(scenes, pictures, 64)
+        assert painted.shape == (8, 3, 64, 64)
+        assert painted.min() >= -1
+        assert painted.max() <= 1
+        seen.append(foreground((painted + 1) / 2))
+    plain = seen[0]
+    apart = torch.stack([distance(mask, plain).mean() for mask in seen])
+    assert apart.max() < distance(plain[:, None], plain[None]).mean()
+
+
+def test_ink_is_light_on_dark_ground(pictures):
+    scenes, _ = scenes_of(pictures, 40)
+    scenes.picture = pictures.table[scenes.concept, INK[0]]
+    scenes.look = torch.zeros_like(scenes.look)
+    scenes.tint = torch.full_like(scenes.tint, -1)
+    scenes.count = torch.ones_like(scenes.count)
+    scenes.partner = torch.full_like(scenes.partner, -1)
+    scenes.top = scenes.bottom = torch.full((40, 3), 0.05)
+    assert (paint(scenes, pictures, 32).amax((1, 2, 3)) > 0.8).all()
+
+
+def test_distance_sees_placement_and_not_colour():
+    def disc(x0, colour):
+        y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+        inside = ((x - x0) ** 2 + y**2 < 0.2).float()
+        return torch.ones(3, 64, 64) * (1 - inside) + torch.tensor(colour).view(3, 1, 1) * inside
+
+    here, recoloured, moved = foreground(
+        torch.stack([disc(-0.3, (0.9, 0.1, 0.1)), disc(-0.3, (0.1, 0.2, 0.5)), disc(0.4, (0.9, 0.1, 0.1))])
+    )
+    assert distance(here, recoloured) < 0.1 < 0.5 < distance(here, moved)
+
+
+def test_a_budget_of_steps_ends_and_cools_down():
+    budget, rates = Budget(steps=200), []
+    while budget.progress < 1:
+        rates.append(budget.rate(dataclasses.replace(SMOKE.vae_run, decay=0.3)))
+        budget.step += 1
+    assert len(rates) == 200
+    assert rates[0] < rates[50]
+    assert rates[-1] < 0.1 * rates[50]
+
+
+def test_the_command_lists_its_steps(capsys):
+    with pytest.raises(SystemExit):
+        command.parse(["--help"])
+    said = capsys.readouterr().out
+    for step in ("fetch", "render", "vae", "text", "unet", "evaluate", "sheets", "export", "all"):
+        assert step in said
