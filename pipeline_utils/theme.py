@@ -141,6 +141,6 @@ def theme() -> Base:
     )
 
 
-CSS = (_HERE / "page.css").read_text("utf-8")
-SCRIPT = (_HERE / "page.js").read_text("utf-8")
+CSS = "\n".join(file.read_text("utf-8") for file in sorted(_HERE.glob("page*.css")))
+SCRIPT = "\n".join(file.read_text("utf-8") for file in sorted(_HERE.glob("page*.js")))
 ICON = _HERE / "icon.svg"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from pipeline_utils.catalog import resolve
+from pipeline_utils.picture import read
 
 STEPS = 5
 
@@ -29,6 +31,15 @@ def first(client) -> dict:
 
 def pixels(entry: dict) -> np.ndarray:
     return np.asarray(Image.open(entry["file"]).convert("RGB"))
+
+
+@pytest.fixture
+def threads(first) -> Iterator[None]:
+    """As many threads as the app has. On a CPU sums depend on it, and tests in this process may have set another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(read(first["pictures"][0]["file"]).picture.fingerprint["threads"])
+    yield
+    torch.set_num_threads(before)
 
 
 def plain(app, prompts: list[str], seeds: list[int]) -> list[np.ndarray]:
@@ -69,7 +80,7 @@ def test_the_endpoints_are_named_typed_and_documented(client):
         assert len(named[endpoint]["description"]) > 30
 
 
-def test_both_rounds_equal_plain_diffusers_pixel_for_pixel(app, client, first):
+def test_both_rounds_equal_plain_diffusers_pixel_for_pixel(app, client, first, threads):
     assert first["round"] == 1
     assert [entry["seed"] for entry in first["pictures"]] == [0, 1, 2, 3]
     for entry, expected in zip(first["pictures"], plain(app, ["a red fox"] * 4, [0, 1, 2, 3]), strict=True):
