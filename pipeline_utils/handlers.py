@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from html import escape
 from pathlib import Path
@@ -83,7 +83,7 @@ class Handlers:
             except BaseException:
                 self._end(request)
                 raise
-        yield from self._play(visit, events, stop, None, request)
+        yield from self._play(visit, events, stop, {}, request)
 
     def example(
         self,
@@ -118,7 +118,7 @@ class Handlers:
             except BaseException:
                 self._end(request)
                 raise
-        yield from self._play(visit, events, stop, picked, request)
+        yield from self._play(visit, events, stop, {picked.id: picked}, request)
 
     def count(self, seeds: str) -> Parts:
         """The words on the button that makes round one, while seeds are typed."""
@@ -231,10 +231,10 @@ class Handlers:
         visit: Visit,
         events: Iterator[RoundEvent],
         stop: threading.Event,
-        picked: Picture | None,
+        picked: Mapping[str, Picture],
         request: gr.Request,
     ) -> Iterator[Parts]:
-        """Plays a round into the page. picked: the picture it came from."""
+        """Plays a round into the page. picked: the pictures it came from, by id."""
         sheet: Sheet | None = None
         failure: Exception | None = None
         began = told_at = time.monotonic()
@@ -249,7 +249,7 @@ class Handlers:
                         yield {"status": view.waiting(event.reason)}
                     elif isinstance(event, Started):
                         sheet = visit.open(event.round)
-                        if picked is None:
+                        if not picked:
                             visit.pick = None
                         began = now
                         yield panels.looked(visit, self.studio, self._waiting) | panels.picked(visit, busy=True)
@@ -281,12 +281,12 @@ class Handlers:
         yield panels.looked(visit, self.studio, self._waiting) | panels.idle(visit) | {"status": status}
         _tell(failure)
 
-    def _hang(self, sheet: Sheet, made: Made, picked: Picture | None) -> None:
-        picture = made.picture
+    def _hang(self, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
+        picture, place = made.picture, sheet.round.places[made.index]
         file = self.studio.shelf.get(picture.id)
         sheet.tiles[made.index] = Tile(picture.id, file, picture.pixel_sha256, made.flagged)
-        if picked is not None and sheet.round.places[made.index].control:
-            sheet.control = compared(picked, picture)
+        if place.control:
+            sheet.controls[made.index] = compared(picked[place.parent], picture)
 
     def _shown(self, visit: Visit) -> tuple[Sheet, str]:
         """The round that is shown, and a file name for all of it. Raises UserError when there is none."""

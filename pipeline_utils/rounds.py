@@ -19,20 +19,29 @@ _RANDOM = re.compile(r"(\d+)\s+random", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recipe stands in its round. suffix is None for first rounds and for the control."""
+    """Where a recipe stands in its round. suffix is None for first rounds and for the control.
+
+    parent: id of the picture it came from, None in a first round.
+    """
 
     recipe: Recipe
     suffix: str | None = None
     control: bool = False
+    parent: str | None = None
 
 
 @dataclass(frozen=True)
 class Round:
-    """number counts from 1; parent is the id of the picked picture, None for a first round."""
+    """Places in the order they are shown, which may have come from several pictures. number counts from 1."""
 
     number: int
     places: tuple[Place, ...]
-    parent: str | None = None
+
+    @property
+    def parent(self) -> str | None:
+        """The picture that all places came from; None for a first round, and where there are several."""
+        parents = {place.parent for place in self.places}
+        return parents.pop() if len(parents) == 1 else None
 
     @property
     def recipes(self) -> list[Recipe]:
@@ -50,8 +59,12 @@ def second_round(picked: Recipe, suffixes: Sequence[str], *, number: int = 2, pa
 
     The control is the picked recipe itself, so its pixels must equal those of the pick.
     """
-    styled = [Place(replace(picked, prompt=picked.prompt + s), suffix=s) for s in check_suffixes(suffixes)]
-    return Round(number, (Place(picked, control=True), *styled), parent)
+    return Round(number, _led(picked, check_suffixes(suffixes), parent))
+
+
+def _led(picked: Recipe, suffixes: Sequence[str], parent: str | None) -> tuple[Place, ...]:
+    styled = [Place(replace(picked, prompt=picked.prompt + s), suffix=s, parent=parent) for s in suffixes]
+    return (Place(picked, control=True, parent=parent), *styled)
 
 
 def parse_seeds(text: str, draw: Callable[[int], int]) -> list[int]:

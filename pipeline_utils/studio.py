@@ -171,7 +171,7 @@ class Studio:
 
 def _lineage(asked: Round, index: int) -> Lineage:
     place = asked.places[index]
-    return Lineage(asked.number, asked.parent, place.suffix, place.control)
+    return Lineage(asked.number, place.parent, place.suffix, place.control)
 
 
 def _or(value, default):

@@ -77,8 +77,8 @@ def caption(sheet: Sheet, index: int) -> str:
     place, tile = sheet.round.places[index], sheet.tiles.get(index)
     if place.control:
         text = "control"
-        if tile and sheet.control:
-            text += " · equal to the pick" if sheet.control == "equal" else " · differs from the pick"
+        if index in sheet.controls:
+            text += " · equal to the pick" if sheet.controls[index] == "equal" else " · differs from the pick"
     elif place.suffix is not None:
         text = place.suffix.strip(" ,")
     else:

@@ -30,7 +30,12 @@ class Sheet:
     round: Round
     tiles: dict[int, Tile] = field(default_factory=dict)
     running: bool = True
-    control: str = ""  # what comparing the control with the pick found; "" until it is there
+    controls: dict[int, str] = field(default_factory=dict)  # by place: what comparing it with its pick found
+
+    @property
+    def control(self) -> str:
+        """What the controls showed: "" while none is there, "equal", or how the first that differs does."""
+        return next((found for found in self.controls.values() if found != "equal"), "equal" if self.controls else "")
 
     @property
     def prompt(self) -> str:
@@ -49,8 +54,9 @@ class Sheet:
     def stop(self) -> None:
         """Ends the round with the pictures it has; the places of the others are given up."""
         kept = sorted(self.tiles)
-        self.round = Round(self.round.number, tuple(self.round.places[i] for i in kept), self.round.parent)
+        self.round = Round(self.round.number, tuple(self.round.places[i] for i in kept))
         self.tiles = {at: self.tiles[i] for at, i in enumerate(kept)}
+        self.controls = {at: self.controls[i] for at, i in enumerate(kept) if i in self.controls}
         self.running = False
 
 

@@ -116,7 +116,7 @@ def test_other_seeds_are_refused_with_the_limit(text, limit):
 
 def test_a_first_round_is_one_prompt_with_many_seeds():
     made = first_round(RECIPE, [0, 7, 2**32 - 1])
-    assert (made.number, made.parent) == (1, None)
+    assert (made.number, made.parent, {place.parent for place in made.places}) == (1, None, {None})
     assert [recipe.seed for recipe in made.recipes] == [0, 7, 2**32 - 1]
     assert {recipe.prompt for recipe in made.recipes} == {"a fox"}
     assert not any(place.control or place.suffix for place in made.places)
@@ -144,7 +144,7 @@ def test_a_second_round_is_led_by_the_control_which_is_the_pick_itself():
     assert [place.suffix for place in styled] == [", pixel art", ", watercolor"]
     assert {place.recipe.seed for place in made.places} == {9}
     assert not any(place.control for place in styled)
-    assert (made.number, made.parent) == (2, "abc")
+    assert (made.number, made.parent, {place.parent for place in made.places}) == (2, "abc", {"abc"})
 
 
 def test_a_round_is_made_from_any_picture_of_any_round():
