@@ -12,7 +12,7 @@ What is decided      errors, recipe, rounds, settings; specs, folders, catalog: 
 What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
-What is kept         png, parameters, picture: the file; shelf: the folder; contact_sheet
+What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
 What is proved       claim, compare, verdict, verify; replaying; proof; as_python: the plain script
 What is shown        api: endpoints; visit, view, panels, handlers, ui: the rounds; ui_verify, ui_proof; theme
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made

@@ -79,6 +79,7 @@ class Handlers:
                     model=visit.model,
                     cut_long_prompts=cut,
                     stop=stop,
+                    shelf=visit.shelf(self.studio.shelves),
                 )
             except BaseException:
                 self._end(request)
@@ -113,8 +114,9 @@ class Handlers:
                 raise UserError("There is no pick yet: click a picture first, then ask for its second round.")
             stop = self._begin(request)
             try:
-                picked = self.studio.shelf.read(visit.pick.id)
-                events = self.studio.second_round(picked, suffixes, cut_long_prompts=cut, stop=stop)
+                shelf = visit.shelf(self.studio.shelves)
+                picked = shelf.read(visit.pick.id)
+                events = self.studio.second_round(picked, suffixes, cut_long_prompts=cut, stop=stop, shelf=shelf)
             except BaseException:
                 self._end(request)
                 raise
@@ -161,7 +163,8 @@ class Handlers:
         with _shown_as_toast():
             sheet, name = self._shown(visit)
             title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
-            image = contact_sheet([self.studio.shelf.read(tile.id) for tile in sheet.tiles.values()], title)
+            shelf = visit.shelf(self.studio.shelves)
+            image = contact_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
             file = self._download(sheet, name + ".png")
             with saving(file.parent):
                 image.save(file)
@@ -264,7 +267,7 @@ class Handlers:
                             told_at = now
                             yield {"status": last}
                     elif isinstance(event, Made):
-                        self._hang(sheet, event, picked)
+                        self._hang(visit, sheet, event, picked)
                         if visit.shown is sheet:
                             yield {
                                 "gallery": gr.update(value=panels.tiles(sheet, self._waiting)),
@@ -281,9 +284,9 @@ class Handlers:
         yield panels.looked(visit, self.studio, self._waiting) | panels.idle(visit) | {"status": status}
         _tell(failure)
 
-    def _hang(self, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
+    def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
-        file = self.studio.shelf.get(picture.id)
+        file = visit.shelf(self.studio.shelves).get(picture.id)
         sheet.tiles[made.index] = Tile(picture.id, file, picture.pixel_sha256, made.flagged)
         if place.control:
             sheet.controls[made.index] = compared(picked[place.parent], picture)

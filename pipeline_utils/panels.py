@@ -43,14 +43,14 @@ def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
         "zip_button": gr.update(interactive=ready),
         "files": gr.update(visible=sheet is not None),
         "script": gr.update(visible=ready),
-        "python": script(sheet, studio) if ready else None,
+        "python": script(visit, studio) if ready else None,
     }
 
 
-def script(sheet: Sheet, studio: Studio) -> str:
-    """The plain diffusers script of a round, whose pictures were all made by one process."""
-    recipes = sheet.round.recipes
-    first = studio.shelf.read(next(iter(sheet.tiles.values())).id)
+def script(visit: Visit, studio: Studio) -> str:
+    """The plain diffusers script of the round that is shown, whose pictures were all made by one process."""
+    recipes = visit.shown.round.recipes
+    first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
     return as_python(recipes, studio.models.spec(recipes[0].model), first.fingerprint)
 
 

@@ -26,6 +26,7 @@ class Settings:
     switching: str = "auto"  # auto, any, hub, one: which models a visitor may load
     data: Path = DEFAULT_DATA
     max_queue: int = 64
+    shelves: str = "auto"  # auto, one, each: do visitors share one shelf, or has each a shelf of their own
     keep_hours: float = 0.0  # delete pictures older than this; 0: keep them
     share: bool = False
 
@@ -37,7 +38,20 @@ class Settings:
         """
         if self.switching != "auto":
             return self.switching
-        return "any" if self.host in ("127.0.0.1", "localhost", "::1") and not self.share else "one"
+        return "one" if self.strangers else "any"
+
+    @property
+    def shared(self) -> bool:
+        """Has every visitor a shelf of their own, which no other sees?
+
+        With auto, who sits at the machine has its one shelf, and strangers have one each.
+        """
+        return self.strangers if self.shelves == "auto" else self.shelves == "each"
+
+    @property
+    def strangers(self) -> bool:
+        """Do others than the person at this machine reach the page? A Space listens on every interface."""
+        return self.share or self.host not in ("127.0.0.1", "localhost", "::1")
 
 
 # name, type or choices, help.
@@ -54,6 +68,7 @@ _OPTIONS: tuple[tuple[str, object, str], ...] = (
     ("offload", ("none", "model"), "model: move parts to the GPU one at a time, for little memory"),
     ("switching", ("auto", "any", "hub", "one"), "models that visitors may load; auto: any on localhost, else one"),
     ("data", Path, "folder for pictures"),
+    ("shelves", ("auto", "one", "each"), "one shelf for all, or one each; auto: one on localhost, else each"),
     ("max_queue", int, "visitors waiting before new ones are asked to come back"),
     ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
     ("share", bool, "open a public gradio.live link"),

@@ -20,18 +20,20 @@ _LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process m
 
 
 class Shelf:
-    """Pictures in one folder, made when missing. Any number of threads and processes may use it.
+    """Pictures in one folder. Any number of threads and processes may use it.
 
     A picture is there whole or not at all: it is written beside its place, flushed, and renamed.
+    make: make the folder now; otherwise the first picture does.
     Raises UserError when the folder cannot be made or read.
     """
 
-    def __init__(self, folder: Path | str):
+    def __init__(self, folder: Path | str, make: bool = True):
         self.folder = Path(folder)
         self._lock = threading.Lock()
         self._last = 0  # ns; time of the newest picture put here
         with saving(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if make:
+                self.folder.mkdir(parents=True, exist_ok=True)
             for path in self.folder.glob(".*.tmp"):
                 with suppress(FileNotFoundError):  # another process has just finished with it
                     if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
@@ -39,13 +41,18 @@ class Shelf:
 
     def __iter__(self) -> Iterator[Path]:
         """The files of all pictures, newest first."""
-        found = []
-        with saving(self.folder), os.scandir(self.folder) as entries:
+        found = sorted(((changed, name) for name, (_, changed) in self.listing().items()), reverse=True)
+        return (self.folder / name for _, name in found)
+
+    def listing(self) -> dict[str, tuple[str, int]]:
+        """{file name: (picture id by that name, time of the last change in ns)} of all pictures, in no order."""
+        found = {}
+        with saving(self.folder), suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):  # deleted meanwhile
-                    if _NAME.fullmatch(entry.name) and entry.is_file():
-                        found.append((entry.stat().st_mtime_ns, entry.name))
-        return (self.folder / name for _, name in sorted(found, reverse=True))
+                    if (match := _NAME.fullmatch(entry.name)) and entry.is_file():
+                        found[entry.name] = (match[1], entry.stat().st_mtime_ns)
+        return found
 
     def put(self, picture: Picture) -> Path:
         """Keep a picture and return its file. A picture that is here already is not written again.
@@ -58,6 +65,7 @@ class Shelf:
         data = encode(picture)
         path = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"
         with self._lock, saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
             if not _holds(path, data):
                 self._write(path, data)
         return path

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline_utils import engine
@@ -19,6 +20,7 @@ from pipeline_utils.rounds import Round, check_suffixes, first_round, parse_seed
 from pipeline_utils.runtime import Device, Loaded, is_downloaded
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import Shelf
+from pipeline_utils.shelves import Shelves
 from pipeline_utils.streams import streamed
 from pipeline_utils.turns import Turns
 from pipeline_utils.words import check_words
@@ -58,6 +60,7 @@ class Studio:
         self, settings: Settings, device: Device, models: Models, shelf: Shelf, generate: Generate = engine.generate
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
+        self.shelves = Shelves(shelf, settings.shared)
         self.turns = Turns()
         self.generate = generate
         if settings.keep_hours:
@@ -77,8 +80,11 @@ class Studio:
         model: str | None = None,
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
+        shelf: Shelf | None = None,
     ) -> Iterator[RoundEvent]:
         """One prompt, one picture for each seed. What is None takes the model's own value.
+
+        shelf: where the pictures go; None for the one of programs.
 
         Raises InputError before any work, ModelError when the model cannot be had.
         """
@@ -109,7 +115,7 @@ class Studio:
             )
             return first_round(recipe, numbers)
 
-        return self._make(name, build, cut_long_prompts, stop)
+        return self._make(name, build, cut_long_prompts, stop, shelf)
 
     def second_round(
         self,
@@ -118,6 +124,7 @@ class Studio:
         *,
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
+        shelf: Shelf | None = None,
     ) -> Iterator[RoundEvent]:
         """The picked recipe once more as control, then with each suffix. Raises as first_round does.
 
@@ -129,11 +136,17 @@ class Studio:
             raise ModelError(f"{spec.title} is not on this machine. Choose it as the model first, then pick again.")
         lineage = picked.lineage
         asked = second_round(picked.recipe, suffixes, number=lineage.round + 1, parent=picked.id)
-        return self._make(picked.recipe.model, lambda _: asked, cut_long_prompts, stop)
+        return self._make(picked.recipe.model, lambda _: asked, cut_long_prompts, stop, shelf)
 
     def _make(
-        self, model: str, build: Callable[[Loaded], Round], cut: bool, stop: threading.Event | None
+        self,
+        model: str,
+        build: Callable[[Loaded], Round],
+        cut: bool,
+        stop: threading.Event | None,
+        shelf: Shelf | None,
     ) -> Iterator[RoundEvent]:
+        keep = shelf or self.shelf
         self.models.spec(model)  # an unknown name is refused here, before a thread starts
 
         def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
@@ -153,7 +166,7 @@ class Studio:
                         picture = Picture.make(
                             event.image, asked.recipes[event.index], event.fingerprint, _lineage(asked, event.index)
                         )
-                        self.shelf.put(picture)
+                        keep.put(picture)
                         event = Made(event.index, picture, event.flagged)
                     emit(event)
 
@@ -163,9 +176,11 @@ class Studio:
         """Deletes pictures older than the setting allows, again and again."""
         age = self.settings.keep_hours * 3600
         while True:
-            for path in self.shelf:
-                if time.time() - path.stat().st_mtime > age:
-                    path.unlink(missing_ok=True)
+            for folder in self.shelves.folders():
+                for path in Shelf(folder):
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        if time.time() - path.stat().st_mtime > age:
+                            path.unlink()
             time.sleep(min(600, max(1, age / 4)))
 
 

@@ -11,6 +11,8 @@ from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture import Picture
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.rounds import Round
+from pipeline_utils.shelf import Shelf
+from pipeline_utils.shelves import Shelves
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Visit:
     sheets: list[Sheet] = field(default_factory=list)
     shown: Sheet | None = None
     pick: Pick | None = None
+    owner: str = ""  # whose shelf the pictures are on; see Shelves
+
+    def shelf(self, shelves: Shelves) -> Shelf:
+        """Where this visitor's pictures are. One whose browser named no owner yet gets a shelf for this visit."""
+        self.owner = self.owner or shelves.owner(None)
+        return shelves.of(self.owner)
 
     def open(self, asked: Round) -> Sheet:
         sheet = Sheet(asked)

@@ -20,7 +20,7 @@ ROWS = (
     ("proof", "proof_process", "proof_reference", "lab"),
     ("studio", "replaying"),
     ("verify", "zero_gpu", "as_python"),
-    ("models",),
+    ("models", "shelves"),
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors"),
     ("recipe", "catalog", "folders", "specs", "settings"),

@@ -20,6 +20,7 @@ EXAMPLES = {
     "offload": ("model", "model"),
     "switching": ("hub", "hub"),
     "data": ("~/pictures", Path.home() / "pictures"),
+    "shelves": ("each", "each"),
     "max_queue": ("3", 3),
     "keep_hours": ("1.5", 1.5),
     "share": ("on", True),
@@ -37,6 +38,7 @@ WRONG = [
     ("full_determinism", "maybe"),
     ("offload", "disk"),
     ("switching", "no"),
+    ("shelves", "none"),
     ("max_queue", "0"),
     ("keep_hours", "-1"),
     ("keep_hours", "nan"),
@@ -126,3 +128,24 @@ def test_a_space_says_by_gradios_own_variables_where_to_listen():
     space = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": "7861"}
     assert (parse([], space).host, parse([], space).port) == ("0.0.0.0", 7861)
     assert parse([], space | {"HOST": "127.0.0.1"}).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("given", "shared"),
+    [
+        ([], False),
+        (["--host", "localhost"], False),
+        (["--host", "::1"], False),
+        (["--host", "0.0.0.0"], True),
+        (["--host", "192.168.1.7"], True),
+        (["--share"], True),
+        (["--shelves", "each"], True),
+        (["--host", "0.0.0.0", "--shelves", "one"], False),
+    ],
+)
+def test_strangers_have_a_shelf_each_and_who_sits_at_the_machine_has_its_one(given, shared):
+    assert parse(given, {}).shared is shared
+
+
+def test_on_a_space_every_visitor_has_a_shelf():
+    assert parse([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).shared
