@@ -5,6 +5,7 @@ import os
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 
 from pipeline_utils.settings import parse
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field, replace
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-import diffusers
 import torch
-import transformers
 
 from pipeline_utils import engine, runtime
 from pipeline_utils.catalog import BUNDLED
@@ -56,6 +54,4 @@ def replayed(
         if recipe.offload != "none" and device != "cpu" and torch.cuda.is_available():
             settings = replace(settings, offload=recipe.offload)
     started = runtime.start(settings)
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.disable_progress_bar()
     return verify(Process(started, Models(settings, started)), claim, allow_download=allow_download)

@@ -61,6 +61,9 @@ def start(settings: Settings) -> Device:
         os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    # Reading local weights takes seconds; downloads keep their own bars.
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.disable_progress_bar()
     cuda = torch.cuda.is_available()
     device = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
     if device == "cuda" and not cuda:

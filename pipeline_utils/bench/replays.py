@@ -11,9 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import diffusers
 import numpy as np
-import transformers
 
 from pipeline_utils import engine, runtime
 from pipeline_utils.engine import Finished
@@ -100,8 +98,6 @@ def kinds(loaded: runtime.Loaded, steps: int) -> list[Recipe]:
 
 def work(model: str, steps: int, share: int, seed: int) -> None:
     """One process: a JSON line for each picture."""
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.disable_progress_bar()
     settings = Settings(model=model)
     models = Models(settings, runtime.start(settings))
     models.preload()
