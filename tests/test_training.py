@@ -20,7 +20,9 @@ from pipeline_utils.training.augment import paint, sample_scenes
 from pipeline_utils.training.captions import compose, fragment_tokens, make_book, plural
 from pipeline_utils.training.card import card
 from pipeline_utils.training.composition import distance, foreground
+from pipeline_utils.training.decoder import Critic, pull
 from pipeline_utils.training.evaluate import Extent, evaluate, load_pipeline, table
+from pipeline_utils.training.latents import Pool
 from pipeline_utils.training.looks import PAINTERS
 from pipeline_utils.training.meanings import Meanings
 from pipeline_utils.training.packages import SETS
@@ -28,7 +30,7 @@ from pipeline_utils.training.presets import PRESETS, Odds
 from pipeline_utils.training.progress import Budget, load_checkpoint
 from pipeline_utils.training.render import assemble
 from pipeline_utils.training.runtime import Place
-from pipeline_utils.training.sampling import load_tokenizer, make_pictures
+from pipeline_utils.training.sampling import assemble_pipeline, load_tokenizer, make_pictures
 from pipeline_utils.training.words import BACKGROUNDS, INK, STYLES
 
 NAMES = ["ball", "box", "apple"]
@@ -118,7 +120,7 @@ def test_exporting_again_replaces_the_folder_whole(shop, exported):
     assert sorted(p.name for p in exported.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("step", ["vae", "text", "unet"])
+@pytest.mark.parametrize("step", ["vae", "text", "unet", "decoder"])
 def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
     def folder(name):
         root = tmp_path / name
@@ -133,8 +135,8 @@ def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
     run = getattr(steps, f"run_{step}")
     whole, pieces = folder("whole"), folder("pieces")
     # A rate that is the same whatever the length, so that only resuming differs.
-    flat = dataclasses.replace(getattr(SMOKE, f"{step}_run"), decay=1e-9)
-    preset = dataclasses.replace(SMOKE, **{f"{step}_run": flat})
+    name = "vae_run" if step == "decoder" else f"{step}_run"
+    preset = dataclasses.replace(SMOKE, **{name: dataclasses.replace(getattr(SMOKE, name), decay=1e-9)})
     whole = dataclasses.replace(whole, preset=preset)
     pieces = dataclasses.replace(pieces, preset=preset)
     run(whole, steps=4)
@@ -143,6 +145,75 @@ def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
     a, b = (load_checkpoint(s.folder / f"{step}.pt") for s in (whole, pieces))
     assert all(torch.equal(a["model"][k], b["model"][k]) for k in a["model"])
     assert all(torch.equal(x, y) for x, y in zip(a["average"], b["average"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def restored(shop, exported, tmp_path_factory):
+    """A workshop that has the exported folder, the pictures, and no checkpoint of its own."""
+    again = dataclasses.replace(shop, root=tmp_path_factory.mktemp("restored"))
+    again.folder.mkdir(parents=True)
+    for file in ("pictures.pt", "meanings.pt"):
+        (again.folder / file).write_bytes((shop.folder / file).read_bytes())
+    steps.run_restore(again, exported)
+    return again
+
+
+def test_restored_checkpoints_paint_what_the_folder_paints(restored, exported):
+    call = (["a ball", "a box, 3d"], [0, 1], 2, 3.0)
+    theirs = make_pictures(load_pipeline(exported), *call)
+    ours = make_pictures(assemble_pipeline(SMOKE, restored.folder), *call)
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("step", ["vae", "text", "unet", "decoder"])
+def test_training_goes_on_from_restored_weights(step, restored):
+    start = load_checkpoint(restored.folder / ("vae.pt" if step == "decoder" else f"{step}.pt"))["average"]
+    getattr(steps, f"run_{step}")(restored, steps=1)
+    after = load_checkpoint(restored.folder / f"{step}.pt")
+    assert after["budget"]["step"] == 1
+    moved = [(a - b).abs().max().item() for a, b in zip(start, after["average"], strict=False)]
+    # One step away from the exported weights, not a fresh start: that would be further.
+    assert 0 < max(moved) < 0.05
+
+
+def test_restoring_never_overwrites_a_checkpoint(restored, exported):
+    with pytest.raises(FileExistsError, match=r"unet\.pt"):
+        steps.run_restore(restored, exported)
+
+
+def test_restoring_refuses_a_folder_of_another_shape(shop, exported, tmp_path):
+    other = dataclasses.replace(shop, preset=PRESETS["cpu"], root=tmp_path)
+    with pytest.raises(RuntimeError, match=r"size mismatch|Missing key"):
+        steps.run_restore(other, exported)
+
+
+def test_favoured_concepts_are_met_twice_as_often(pictures):
+    scenes, _ = scenes_of(pictures, 6000, favoured=(2,))
+    share = (scenes.concept == 2).float().mean()
+    assert 0.45 < share < 0.55
+
+
+def test_other_odds_never_meet_the_latents_of_these(shop, pictures, tmp_path):
+    def pool(**odds):
+        preset = dataclasses.replace(SMOKE, odds=dataclasses.replace(SMOKE.odds, **odds))
+        encode = lambda x: x[:, :1, :8, :8].expand(-1, 4, -1, -1)  # noqa: E731
+        return Pool(preset, pictures, encode, tmp_path, SMOKE.latent_size)
+
+    for kept in (pool(), pool(tilt=0.0), pool()):
+        latents, scenes = kept.draw(0, 8, torch.Generator().manual_seed(0))
+        order = scenes.look.argsort()  # as painting wants them
+        latents = latents[order]
+        painted = paint(scenes.select(order), pictures, SMOKE.size)[:, :1, : SMOKE.latent_size, : SMOKE.latent_size]
+        assert torch.allclose(latents[:, :1], painted, atol=2e-3)
+
+
+def test_the_critics_pull_is_a_share_of_the_errors():
+    generator = torch.Generator().manual_seed(0)
+    rebuilt, real = torch.randn(2, 2, 3, 32, 32, generator=generator)
+    critic = Critic()
+    alone, _ = pull(rebuilt, real, critic, 0.0)
+    both, _ = pull(rebuilt, real, critic, 0.5)
+    assert torch.allclose((both - alone).norm(), 0.5 * alone.norm(), rtol=1e-3)
 
 
 def test_the_evaluation_fills_its_table_and_the_sheets_are_drawn(shop, exported, tmp_path):

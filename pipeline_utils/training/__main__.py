@@ -3,12 +3,18 @@
 python -m pipeline_utils.training all                       everything, for this machine
 python -m pipeline_utils.training vae --minutes 40          go on with one step
 python -m pipeline_utils.training all --preset smoke        a rehearsal of minutes
+
+Going on from published weights, without their checkpoints:
+
+python -m pipeline_utils.training STEP, in turn: fetch, render, words, restore
+python -m pipeline_utils.training unet --minutes 90 --rate 7e-4
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from .presets import PRESETS
@@ -27,6 +33,13 @@ STEPS = {
     "sheets": "draw contact sheets",
     "card": "write the model card from the last evaluation",
 }
+APART = {
+    "restore": "turn the pipeline folder (--output) back into checkpoints to go on from; run after render and words",
+}
+
+
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -35,12 +48,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description="Make the bundled model: from picture sets to a pipeline folder. Every "
         "training step resumes from its last checkpoint and stops after its minutes.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="steps:\n" + "\n".join(f"  {name:10}{text}" for name, text in STEPS.items()),
+        epilog="steps:\n" + "\n".join(f"  {name:10}{text}" for name, text in (STEPS | APART).items()),
     )
-    parser.add_argument("step", choices=[*STEPS, "all"], metavar="STEP", help="see below, or: all")
+    parser.add_argument("step", choices=[*STEPS, *APART, "all"], metavar="STEP", help="see below, or: all")
     parser.add_argument("--preset", choices=PRESETS, help="default: gpu with CUDA, else cpu")
     parser.add_argument("--minutes", type=float, help="of training in all, resumed runs added up")
     parser.add_argument("--steps", type=int, help="train so many steps instead of minutes")
+    parser.add_argument("--rate", type=float, help="learning rate, in place of the preset's")
+    parser.add_argument("--favour", default=[], type=names, help="unet: concepts met twice as often, commas between")
+    parser.add_argument("--workers", type=int, help="threads, each on parts of a batch (default: 2 on a CPU)")
     parser.add_argument(
         "--work-dir",
         type=Path,
@@ -69,9 +85,13 @@ def main(arguments: list[str] | None = None) -> None:
     from . import finish, steps
     from .runtime import choose_place
 
-    place = choose_place()
+    place = choose_place(options.workers)
     name = options.preset or ("gpu" if place.device == "cuda" else "cpu")
-    shop = steps.Workshop(PRESETS[name], options.work_dir.expanduser(), place)
+    preset = PRESETS[name]
+    if options.rate:
+        runs = ("vae_run", "text_run", "unet_run")
+        preset = replace(preset, **{run: replace(getattr(preset, run), rate=options.rate) for run in runs})
+    shop = steps.Workshop(preset, options.work_dir.expanduser(), place)
     timed = {"minutes": options.minutes, "steps": options.steps}
     actions = {
         "fetch": lambda: steps.run_fetch(shop),
@@ -79,12 +99,13 @@ def main(arguments: list[str] | None = None) -> None:
         "vae": lambda: steps.run_vae(shop, **timed),
         "words": lambda: steps.run_words(shop),
         "text": lambda: steps.run_text(shop, **timed),
-        "unet": lambda: steps.run_unet(shop, **timed),
+        "unet": lambda: steps.run_unet(shop, **timed, favour=options.favour),
         "decoder": lambda: steps.run_decoder(shop, **timed),
         "export": lambda: finish.run_export(shop, options.output),
         "evaluate": lambda: finish.run_evaluate(shop, options.output),
         "sheets": lambda: finish.run_sheets(shop, options.output, options.sheets),
         "card": lambda: finish.run_card(shop, options.output),
+        "restore": lambda: steps.run_restore(shop, options.output),
     }
     for step in STEPS if options.step == "all" else [options.step]:
         print(f"== {step} ({name} preset on {place.device})", flush=True)

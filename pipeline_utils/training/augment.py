@@ -78,6 +78,7 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
     order = look.argsort(stable=True)  # groups of one look become slices
     style, look = style[order], look[order]
     drawable[~some] = 1.0  # never chosen
+    drawable[:, list(odds.favoured)] *= 2
     concept = torch.multinomial(drawable, n, True, generator=generator)
     concept = concept[style, torch.arange(n)]
     sets = torch.multinomial(allowed[style] * has[concept], 1, generator=generator)[:, 0]

@@ -17,7 +17,13 @@ tree:deciduous tree; mushroom; apple:red apple; banana; orange:tangerine; strawb
 burger:hamburger; pizza; donut:doughnut; cake:birthday cake; robot; ghost; alien; skull; smiley:grinning face;
 heart:red heart; star; sun; moon:crescent moon; rainbow; snowman:snowman without snow; fire; planet:ringed
 planet; house; castle; car:automobile; bus; rocket; ufo:flying saucer; balloon; gift:wrapped gift; diamond:gem
-stone; umbrella; pumpkin:jack-o-lantern
+stone; umbrella; pumpkin:jack-o-lantern;
+tiger:tiger face; horse:horse face; unicorn; cow:cow face; mouse:mouse face; monkey:monkey face; duck; shark;
+crab; snake; dinosaur:sauropod; ladybug:lady beetle; snail; elephant; palm tree; lemon; cherries; grapes;
+pineapple; avocado; tomato; carrot; cheese:cheese wedge; egg:cooking; ice cream:soft ice cream; cookie;
+coffee:hot beverage; cloud; snowflake; lightning:high voltage; earth:globe showing Americas; train:locomotive;
+bicycle; boat:sailboat; airplane; helicopter; soccer ball; basketball; guitar; crown; key; light bulb; candle;
+clock:alarm clock; book:open book; bell; christmas tree:Christmas tree
 """
 
 SKIPPED_GROUPS = (None, 2, 9)  # regional indicators, skin and hair components, flags

@@ -7,6 +7,7 @@ each use of a latent says anew what it shows.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from .augment import Scenes, paint, sample_scenes
 from .presets import Preset
 from .render import Pictures
 from .runtime import Place, in_parallel
+from .words import STYLES
 
 CHUNK = 400  # pictures painted and encoded together
 RENEW = 60  # steps after which the oldest chunk makes room for a new one
@@ -44,14 +46,17 @@ class Pool:
     """
 
     def __init__(self, preset: Preset, pictures: Pictures, encode, folder: Path, side: int):
-        self.preset, self.pictures, self.encode, self.folder = preset, pictures, encode, folder
+        self.preset, self.pictures, self.encode = preset, pictures, encode
         self.table = pictures.table.cpu()
         self.chunk = min(CHUNK, preset.pool)
         self.count = max(1, preset.pool // self.chunk)
         self.latents = torch.empty(self.count * self.chunk, preset.vae.latent_channels, side, side, dtype=torch.float16)
         self.scenes: list[Scenes | None] = [None] * self.count
         self.held = [-1] * self.count
-        folder.mkdir(parents=True, exist_ok=True)
+        # Other odds draw other scenes: their latents are no use.
+        drawn_by = repr((preset.odds, STYLES, pictures.names)).encode()
+        self.folder = folder / f"{zlib.crc32(drawn_by):08x}"
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def _make(self, number: int) -> None:
         slot = number % self.count

@@ -70,6 +70,13 @@ class Average:
             parameter.copy_(value)
 
 
+def adopt(average: Average, module: torch.nn.Module, values: list[torch.Tensor]) -> None:
+    """Begin with weights alone, of a restored model; parameters beyond them stay as they are."""
+    for kept, value in zip(average.values, values, strict=False):
+        kept.copy_(value)
+    average.copy_to(module)
+
+
 def save_checkpoint(path: Path, **state) -> None:
     """Written aside and renamed: a checkpoint is there whole or not at all."""
     aside = path.with_suffix(".part")

@@ -86,9 +86,10 @@ def in_parallel(function: Callable, items: list[torch.Tensor]) -> list[torch.Ten
     return list(_workers().map(function, items) if items[0].device.type == "cpu" else map(function, items))
 
 
-def choose_place() -> Place:
+def choose_place(workers: int | None = None) -> Place:
+    """``workers``: threads that share a batch on a CPU; 1 leaves the other cores to others."""
     if torch.cuda.is_available():
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         return Place("cuda", compiled=os.environ.get("SECOND_ROUND_COMPILE", "1") == "1")
-    return Place("cpu", shards=2)
+    return Place("cpu", shards=workers or 2)

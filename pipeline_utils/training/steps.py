@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from .captions import Book, Tokens, fragment_tokens, make_book
 from .concepts import load_concepts
+from .decoder import train_decoder
 from .meanings import Meanings, find_meanings
 from .packages import fetch
 from .presets import Preset
 from .progress import Budget
 from .render import Pictures, render
+from .restore import restore
 from .runtime import Place
 from .sampling import load_tokenizer
 from .text import Lessons, load_text, train_text
 from .tokens import build_tokenizer
 from .unet import train_unet
-from .vae import load_vae, measure_latents, train_decoder, train_vae
+from .vae import load_vae, measure_latents, train_vae
 
 
 @dataclass(frozen=True)
@@ -124,11 +127,19 @@ def run_text(shop: Workshop, minutes: float | None = None, steps: int | None = N
     train_text(shop.preset, table, lessons, tokenizer, shop.folder, budget, shop.place)
 
 
-def run_unet(shop: Workshop, minutes: float | None = None, steps: int | None = None) -> None:
-    tokenizer, book = load_tokenizer(shop.folder), shop.book()
+def run_restore(shop: Workshop, source: Path) -> None:
+    for path in restore(shop.preset, source, shop.folder):
+        print(path.name)
+
+
+def run_unet(
+    shop: Workshop, minutes: float | None = None, steps: int | None = None, favour: Sequence[str] = ()
+) -> None:
+    tokenizer, book, pictures = load_tokenizer(shop.folder), shop.book(), shop.pictures()
+    favoured = tuple(pictures.names.index(name) for name in favour)
     train_unet(
-        shop.preset,
-        shop.pictures().to(shop.place.device),
+        replace(shop.preset, odds=replace(shop.preset.odds, favoured=favoured)),
+        pictures.to(shop.place.device),
         book,
         fragment_tokens(book, tokenizer),
         load_text(shop.preset, tokenizer, shop.folder),

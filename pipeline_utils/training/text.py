@@ -21,7 +21,7 @@ from .augment import Scenes, sample_scenes
 from .captions import SLOTS, Book, Tokens, compose
 from .meanings import Meanings
 from .presets import Preset
-from .progress import SAVE_EVERY, Average, Budget, load_checkpoint, save_checkpoint, set_rate
+from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
 from .runtime import Place
 from .words import BACKGROUNDS, STYLES, TINTS
 
@@ -184,7 +184,10 @@ def train_text(
     optimiser = torch.optim.AdamW(both.parameters(), betas=(0.9, 0.98), weight_decay=preset.text_run.weight_decay)
     generator = torch.Generator().manual_seed(preset.seed + 4)
     path = folder / "text.pt"
-    if state := load_checkpoint(path):
+    state = load_checkpoint(path) or {}
+    if "model" not in state:
+        adopt(average, both, state.get("average", []))
+    else:
         both.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average.values = [v.to(place.device) for v in state["average"]]

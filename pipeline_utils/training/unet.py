@@ -15,7 +15,7 @@ from .captions import Book, Tokens, compose
 from .latents import Pool, Stream, encoder
 from .optimiser import make_optimiser
 from .presets import Preset
-from .progress import SAVE_EVERY, Average, Budget, load_checkpoint, save_checkpoint, set_rate
+from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
 from .render import Pictures
 from .runtime import Place
 
@@ -98,7 +98,10 @@ def train_unet(
     cpu_rng = torch.Generator().manual_seed(preset.seed + 6)
     noise_rng = torch.Generator(place.device).manual_seed(preset.seed + 7)
     path = folder / "unet.pt"
-    if state := load_checkpoint(path):
+    state = load_checkpoint(path) or {}
+    if "model" not in state:
+        adopt(average, unet, state.get("average", []))
+    else:
         unet.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average.values = [v.to(place.device) for v in state["average"]]

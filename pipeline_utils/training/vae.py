@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from .augment import paint, sample_scenes
 from .optimiser import make_optimiser
 from .presets import Preset
-from .progress import SAVE_EVERY, Average, Budget, load_checkpoint, save_checkpoint, set_rate
+from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
 from .render import Pictures
 from .runtime import Place
 
@@ -67,41 +67,20 @@ def vae_loss(vae: AutoencoderKL, pictures: torch.Tensor, noise: torch.Tensor) ->
     return picture_loss(rebuilt, pictures) + 0.01 * size + 1e-3 * spread
 
 
-def decoder_loss(vae: AutoencoderKL, pictures: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """The same with the encoder, and so every latent, held still."""
-    with torch.no_grad():
-        moments = vae.encode(pictures).latent_dist
-        latents = moments.mean + moments.std * noise
-    return picture_loss(vae.decode(latents).sample, pictures)
-
-
 def train_vae(preset: Preset, pictures: Pictures, folder: Path, budget: Budget, place: Place) -> None:
     """Train the whole, resuming from ``folder/vae.pt``; written every minute and at the end."""
     torch.manual_seed(preset.seed)
     vae = build_vae(preset).to(place.device)
-    _train(vae, list(vae.parameters()), vae_loss, preset, pictures, folder / "vae.pt", budget, place)
-
-
-def train_decoder(preset: Preset, pictures: Pictures, folder: Path, budget: Budget, place: Place) -> None:
-    """Go on with the decoder alone, resuming from ``folder/decoder.pt``.
-
-    Sharper pictures for a denoiser that is trained already: its latents stay what they are.
-    """
-    torch.manual_seed(preset.seed + 14)
-    vae = load_vae(preset, folder).to(place.device).train()
-    parameters = [*vae.post_quant_conv.parameters(), *vae.decoder.parameters()]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    _train(vae, parameters, decoder_loss, preset, pictures, folder / "decoder.pt", budget, place)
-
-
-def _train(vae, parameters, loss_of, preset: Preset, pictures, path: Path, budget: Budget, place: Place) -> None:
+    parameters = list(vae.parameters())
     average = Average(vae, 0.995)
-    named = {name: p for name, p in vae.named_parameters() if p.requires_grad}
-    optimiser = make_optimiser(named, (0.9, 0.98), preset.vae_run)
+    optimiser = make_optimiser(dict(vae.named_parameters()), (0.9, 0.98), preset.vae_run)
     scenes_rng = torch.Generator().manual_seed(preset.seed + 1)
     noise_rng = torch.Generator(place.device).manual_seed(preset.seed + 2)
-    if state := load_checkpoint(path):
+    path = folder / "vae.pt"
+    state = load_checkpoint(path) or {}
+    if "model" not in state:
+        adopt(average, vae, state.get("average", []))
+    else:
         vae.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average.values = [v.to(place.device) for v in state["average"]]
@@ -122,7 +101,7 @@ def _train(vae, parameters, loss_of, preset: Preset, pictures, path: Path, budge
 
     table = pictures.table.cpu()
     side = preset.latent_size
-    compute = place.compile(partial(loss_of, vae))
+    compute = place.compile(partial(vae_loss, vae))
     saved, shown = time.monotonic(), 0.0
     while budget.progress < 1:
         scenes = sample_scenes(preset.vae_run.batch, table, preset.odds, scenes_rng)
@@ -142,7 +121,7 @@ def _train(vae, parameters, loss_of, preset: Preset, pictures, path: Path, budge
         if budget.step % 20 == 0:  # reading the loss waits for the device: now and then only
             shown = loss.item() if not shown else 0.8 * shown + 0.2 * loss.item()
         if budget.step % 100 == 0:
-            print(f"{path.stem} step {budget.step} loss {shown:.4f} {budget.seconds:.0f} s", flush=True)
+            print(f"vae step {budget.step} loss {shown:.4f} {budget.seconds:.0f} s", flush=True)
         if time.monotonic() - saved > SAVE_EVERY:
             save()
             saved = time.monotonic()
