@@ -15,7 +15,8 @@ PACKAGE = ROOT / "pipeline_utils"
 ROWS = (
     ("__main__", "ui"),
     ("handlers", "ui_verify", "ui_proof"),
-    ("panels", "ui_stops"),
+    ("playing",),
+    ("panels", "ui_stops", "toasts"),
     ("api", "view", "visit", "theme"),
     ("proof", "proof_process", "proof_reference", "lab"),
     ("studio", "replaying"),

@@ -1,0 +1,36 @@
+"""What goes wrong in an event of the page, as a message that its visitor reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+
+import gradio as gr
+
+from pipeline_utils.api import told
+from pipeline_utils.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def shown_as_toast() -> Iterator[None]:
+    """As `told`, for the page: it reads a message as HTML, and messages quote what was typed."""
+    try:
+        with told():
+            yield
+    except gr.Error as error:
+        error.message = escape(error.message, quote=False)
+        raise
+
+
+def tell(failure: Exception | None) -> None:
+    """The last thing of an event: what went wrong, once the page is usable again."""
+    if isinstance(failure, UserError):
+        with shown_as_toast():
+            raise failure
+    if failure is not None:
+        _log.error("An event of the page failed", exc_info=failure)
+        raise gr.Error("That failed for a reason that is in the app's log. Nothing you made is lost.")
