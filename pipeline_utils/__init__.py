@@ -13,7 +13,7 @@ What runs            runtime: device, loading, fingerprint; load_errors, words: 
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
-What is proved       claim, compare, verdict, verify; replaying; proof; as_python: the plain script
+What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script
 What is shown        api: endpoints; visit, view, panels, playing, handlers, ui: the rounds; toasts: errors; theme
                      ui_verify, ui_proof: the other tabs
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made

@@ -16,6 +16,7 @@ from pipeline_utils.engine import Step
 from pipeline_utils.errors import UserError
 from pipeline_utils.panels import Parts
 from pipeline_utils.picture import Picture
+from pipeline_utils.resemblance import resemblance
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 from pipeline_utils.toasts import shown_as_toast, tell
 from pipeline_utils.visit import Sheet, Tile, Visit, compared
@@ -127,7 +128,8 @@ class Player:
     def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
         file = visit.shelf(self.studio.shelves).get(picture.id)
-        sheet.tiles[made.index] = Tile(picture.id, file, picture.pixel_sha256, made.flagged)
+        alike = resemblance(picked[place.parent].image, picture.image) if place.parent else None
+        sheet.tiles[made.index] = Tile(picture.id, file, picture.pixel_sha256, made.flagged, alike)
         if place.control:
             sheet.controls[made.index] = compared(picked[place.parent], picture)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline_utils.catalog import ModelSpec, sampler_label
+from pipeline_utils.resemblance import percent
 from pipeline_utils.visit import Pick, Sheet, Visit
 
 HEADER = """
@@ -85,6 +86,8 @@ def caption(sheet: Sheet, index: int) -> str:
         text = f"seed {place.recipe.seed}"
     if tile is None:
         return text + " …"
+    if tile.alike is not None and not place.control:
+        text += f" · {percent(tile.alike)} % alike"
     return text + " · blacked out by the safety checker" if tile.flagged else text
 
 

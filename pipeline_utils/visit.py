@@ -23,6 +23,7 @@ class Tile:
     file: Path
     pixel_sha256: str
     flagged: bool
+    alike: float | None = None  # resemblance to the picture it came from
 
 
 @dataclass
@@ -70,6 +71,8 @@ class Pick:
     file: Path
     recipe: Recipe
     round: int
+    parent: str | None = None  # id of the picture it came from
+    alike: float | None = None  # resemblance to that picture
 
 
 @dataclass
@@ -122,7 +125,7 @@ class Visit:
         if file_name != tile.file.name:
             raise UserError("The round changed while you picked. Pick again.")
         place = self.shown.round.places[index]
-        self.pick = Pick(tile.id, tile.file, place.recipe, self.shown.round.number)
+        self.pick = Pick(tile.id, tile.file, place.recipe, self.shown.round.number, place.parent, tile.alike)
 
     @property
     def selected(self) -> int | None:

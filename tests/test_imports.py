@@ -23,7 +23,7 @@ ROWS = (
     ("verify", "zero_gpu", "as_python"),
     ("models", "shelves"),
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
-    ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors"),
+    ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
     ("recipe", "catalog", "folders", "specs", "settings"),
     ("errors",),
 )

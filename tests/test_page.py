@@ -74,7 +74,8 @@ def test_two_rounds_and_a_third_from_prompt_to_contact_sheet(visitor):
     # 5. Round two: the control first, and equal; nothing stays selected, the pick stays the pick.
     visitor.next.click()
     visitor.expect_done(4)
-    expect(visitor.captions).to_have_text(["control · equal to the pick", "neon", "pencil sketch", "at night"])
+    styled = [re.compile(rf"^{name} · \d+ % alike$") for name in ("neon", "pencil sketch", "at night")]
+    expect(visitor.captions).to_have_text(["control · equal to the pick", *styled])
     expect(page.locator("#heading")).to_contain_text(EQUAL)
     expect(page.locator("#gallery .selected")).to_have_count(0)
     expect(visitor.pick).to_contain_text("seed 2 round 1")

@@ -1,9 +1,10 @@
-"""python -m pipeline_utils.bench lanes | replays
+"""python -m pipeline_utils.bench lanes | replays | resemblance
 
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
     python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
+    python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
 
-Both take --model (default: the bundled one) and print what they find as they go.
+All take --model (default: the bundled one) and print what they find as they go.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from pipeline_utils.errors import UserError
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_utils.bench", description="Measure determinism and speed")
     commands = parser.add_subparsers(dest="command", title="commands (default: lanes)")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
+    shared = argparse.ArgumentParser(add_help=False, parents=[named])
     shared.add_argument("--steps", type=int, default=4, help="denoising steps of each picture (default: 4)")
     lanes = commands.add_parser("lanes", parents=[shared], help="a table of what agrees in bits, and how fast it is")
     lanes.add_argument("--pictures", type=int, default=8, help="seeds compared (default: 8)")
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
     replays.add_argument("--processes", type=int, default=4, help="how often to start anew (default: 4)")
     replays.add_argument("--seed", type=int, default=0, help="of the random plan (default: 0)")
+    alike = commands.add_parser("resemblance", parents=[named], help="how well a picture's own pick is found by it")
+    alike.add_argument("--steps", type=int, help="denoising steps of each picture (default: the model's own)")
+    alike.add_argument("--prompts", type=int, default=8, help="first rounds made (default: 8)")
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_args(given or ["lanes"])
     try:
@@ -38,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from pipeline_utils.bench.lanes import table
 
             table(arguments.model, arguments.steps, arguments.pictures)
+            return 0
+        if arguments.command == "resemblance":
+            from pipeline_utils.bench.resemblance import report
+
+            report(arguments.model, arguments.steps, arguments.prompts)
             return 0
         from pipeline_utils.bench.replays import count
 
