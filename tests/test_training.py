@@ -19,16 +19,16 @@ from pipeline_utils.training import finish, steps
 from pipeline_utils.training.augment import paint, sample_scenes
 from pipeline_utils.training.captions import compose, fragment_tokens, make_book, plural
 from pipeline_utils.training.card import card
-from pipeline_utils.training.composition import distance, foreground
+from pipeline_utils.training.composition import TYPICAL, compose_of, distance, painted_ground, parts
 from pipeline_utils.training.decoder import Critic, pull
 from pipeline_utils.training.evaluate import Extent, evaluate, load_pipeline, table
 from pipeline_utils.training.latents import Pool
-from pipeline_utils.training.looks import PAINTERS
 from pipeline_utils.training.meanings import Meanings
 from pipeline_utils.training.packages import SETS
 from pipeline_utils.training.presets import PRESETS, Odds
 from pipeline_utils.training.progress import Budget, load_checkpoint
 from pipeline_utils.training.render import assemble
+from pipeline_utils.training.resemblance import real_rounds
 from pipeline_utils.training.runtime import Place
 from pipeline_utils.training.sampling import assemble_pipeline, load_tokenizer, make_pictures
 from pipeline_utils.training.words import BACKGROUNDS, INK, STYLES
@@ -306,19 +306,18 @@ def test_about_half_of_the_backgrounds_stay_unnamed(pictures):
     assert 0.45 < (scenes.background < 0).float().mean() < 0.55
 
 
-def test_every_look_paints_within_range_and_keeps_the_place(pictures):
-    scenes, _ = scenes_of(pictures, 8, background_named=0.0, background_white=1.0)
-    seen = []
-    for look in range(len(PAINTERS)):
-        scenes.look = torch.full_like(scenes.look, look)
+def test_every_look_paints_within_range_and_keeps_the_composition(pictures):
+    scenes, _ = scenes_of(pictures, 8, background_named=0.0)
+    scenes.look = torch.zeros_like(scenes.look)
+    first = compose_of((paint(scenes, pictures, 64) + 1) / 2)
+    for style, entry in enumerate(STYLES):
+        scenes.look = torch.full_like(scenes.look, entry.look)
         painted = paint(scenes, pictures, 64)
         assert painted.shape == (8, 3, 64, 64)
         assert painted.min() >= -1
         assert painted.max() <= 1
-        seen.append(foreground((painted + 1) / 2))
-    plain = seen[0]
-    apart = torch.stack([distance(mask, plain).mean() for mask in seen])
-    assert apart.max() < distance(plain[:, None], plain[None]).mean()
+        apart = distance(compose_of((painted + 1) / 2), first, style)
+        assert apart.diagonal().mean() < apart.mean(), entry.word
 
 
 def test_ink_is_light_on_dark_ground(pictures):
@@ -332,16 +331,47 @@ def test_ink_is_light_on_dark_ground(pictures):
     assert (paint(scenes, pictures, 32).amax((1, 2, 3)) > 0.8).all()
 
 
-def test_distance_sees_placement_and_not_colour():
-    def disc(x0, colour):
-        y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
-        inside = ((x - x0) ** 2 + y**2 < 0.2).float()
-        return torch.ones(3, 64, 64) * (1 - inside) + torch.tensor(colour).view(3, 1, 1) * inside
+def disc(x0, colour, ground=1.0, wide=1.0):
+    """A picture [3, 64, 64] of an upright disc or, with ``wide`` above 1, of a lying ellipse."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+    inside = (((x - x0) / wide) ** 2 + (y * wide) ** 2 < 0.2).float()
+    ground = torch.as_tensor(ground).expand(3).view(3, 1, 1)
+    return ground * (1 - inside) + torch.tensor(colour).view(3, 1, 1) * inside
 
-    here, recoloured, moved = foreground(
-        torch.stack([disc(-0.3, (0.9, 0.1, 0.1)), disc(-0.3, (0.1, 0.2, 0.5)), disc(0.4, (0.9, 0.1, 0.1))])
-    )
-    assert distance(here, recoloured) < 0.1 < 0.5 < distance(here, moved)
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("place", disc(0.4, (0.9, 0.1, 0.1))),
+        ("outline", disc(-0.3, (0.9, 0.1, 0.1), wide=1.5)),
+        ("ground", disc(-0.3, (0.9, 0.1, 0.1), ground=(0.2, 0.3, 0.9))),
+    ],
+)
+def test_distance_sees_what_must_stay_and_not_the_objects_colour(part, other):
+    here, recoloured, changed = disc(-0.3, (0.9, 0.1, 0.1)), disc(-0.3, (0.1, 0.2, 0.5)), other
+    seen = compose_of(torch.stack([here, recoloured, changed]))
+    apart = parts(seen, seen[:1])[part][:, 0] / TYPICAL[part]
+    assert apart[1] < 0.1
+    assert apart[2] > 0.5
+    assert distance(seen, seen[:1]).flatten().argsort().tolist() == [0, 1, 2]
+
+
+def test_a_ground_is_compared_as_the_suffix_paints_it():
+    grounds = torch.tensor([[0.2, 0.3, 0.9], [0.9, 0.9, 0.3]])
+    first = compose_of(torch.stack([disc(0.0, (0.9, 0.1, 0.1), ground) for ground in grounds]))
+    sepia = next(i for i, style in enumerate(STYLES) if style.word == "sepia")
+    brown = painted_ground(first, sepia)
+    assert (brown[:, 0] > brown[:, 2]).all()
+    second = dataclasses.replace(first, ground=brown)
+    assert parts(second, first, sepia)["ground"].diagonal().max() < 0.01
+    assert parts(second, first, 0)["ground"].diagonal().min() > 0.1
+
+
+def test_real_pictures_taken_through_two_rounds_are_found_again(pictures):
+    preset = dataclasses.replace(SMOKE, odds=Odds(company=0.0))
+    found = real_rounds(preset, pictures, trials=40)
+    assert set(found) == {"looks", "alike", "others"}
+    assert min(found.values()) > 0.7  # chance is a quarter
 
 
 def test_a_budget_of_steps_ends_and_cools_down():

@@ -48,7 +48,7 @@ class Judge(nn.Module):
 
 def lone_odds(odds: Odds) -> Odds:
     """One object, in its own colours: what has one right answer."""
-    return Odds(**{**odds.__dict__, "company": 0.0, "tint": 0.0})
+    return Odds(**{**odds.__dict__, "company": 0.0, "tint": 0.0, "favoured": ()})
 
 
 def train_judge(
