@@ -11,6 +11,7 @@ denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
 What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
+                     variation: noise between two seeds
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
 What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script

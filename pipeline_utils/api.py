@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from pipeline_utils.claim import Claim
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture import Picture, Reading, read
-from pipeline_utils.rounds import Round
+from pipeline_utils.rounds import MAX_GRID, Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
 from pipeline_utils.verify import checking_aside
 
@@ -62,7 +62,7 @@ def is_id(text: str) -> bool:
 
 
 def described(studio: Studio, asked: Round, made: dict[int, Made]) -> dict[str, Any]:
-    """The answer of both round endpoints, as JSON."""
+    """The answer of the endpoints that make rounds, as JSON."""
     pictures = []
     for index, place in enumerate(asked.places):
         picture = made[index].picture
@@ -84,7 +84,7 @@ def described(studio: Studio, asked: Round, made: dict[int, Made]) -> dict[str, 
 
 
 def endpoints(studio: Studio) -> dict[str, Callable]:
-    """The functions behind /first_round, /second_round and /verify, by endpoint name."""
+    """The functions behind the named endpoints, by name."""
 
     def first_round(
         prompt: str,
@@ -147,6 +147,43 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             picked = open_picture(studio, picture)
             return _finish(studio, studio.second_round(picked, suffixes, cut_long_prompts=cut_long_prompts))
 
+    def variations(
+        picture: Any, seeds: str = "4 random", strength: float = 0.2, cut_long_prompts: bool = False
+    ) -> dict:
+        """Make the picked picture again, then pictures between its seed and others: its neighbourhood.
+
+        Args:
+            picture: a PNG made by this app, or its id.
+            seeds: the second seeds, as in first_round; each gives a picture.
+            strength: how far the noise is turned towards each second seed: 0 is the pick, 1 the second seed.
+            cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
+
+        Returns:
+            As first_round; the first picture is the control, whose pixel_sha256 equals that of the pick.
+        """
+        with told():
+            picked = open_picture(studio, picture)
+            return _finish(studio, studio.variations(picked, seeds, strength, cut_long_prompts=cut_long_prompts))
+
+    def grid(pictures: list[Any], suffixes: list[str], cut_long_prompts: bool = False) -> dict:
+        """Make each of several pictures again, then once with each style suffix: seeds by styles.
+
+        Args:
+            pictures: 1 to 4 PNGs made by this app, or their ids.
+            suffixes: 1 to 8 texts that are added to each prompt as they stand, such as ", artsy".
+            cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
+
+        Returns:
+            As first_round, row by row; each row begins with the control of its picture, its "parent".
+        """
+        with told():
+            if not isinstance(pictures, list):
+                raise InputError("pictures", pictures, "a list of PNG files or ids")
+            if len(pictures) > MAX_GRID[0]:  # before any file is read
+                raise InputError("pictures", f"{len(pictures)} pictures", f"a grid takes 1 to {MAX_GRID[0]}")
+            picked = [open_picture(studio, picture) for picture in pictures]
+            return _finish(studio, studio.grid(picked, suffixes, cut_long_prompts=cut_long_prompts))
+
     def verify(picture: Any, allow_download: bool = False) -> dict:
         """Make a picture again from the recipe in its PNG, and compare bit for bit.
 
@@ -162,7 +199,8 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             *_, verdict = checking_aside(studio, Claim.of(reading), allow_download is True)
             return verdict.to_dict()
 
-    return {"first_round": first_round, "second_round": second_round, "verify": verify}
+    functions = (first_round, second_round, variations, grid, verify)
+    return {function.__name__: function for function in functions}
 
 
 def _finish(studio: Studio, events: Iterator[RoundEvent]) -> dict[str, Any]:

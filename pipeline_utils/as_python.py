@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from pipeline_utils.catalog import BUNDLED, FAMILIES, ModelSpec
 from pipeline_utils.engine import alike, shared
 from pipeline_utils.errors import InputError
 from pipeline_utils.recipe import Recipe
+from pipeline_utils.variation import slerp
 
 _WIDTH = 100  # characters of a line of the script, before a list is broken up
 
 
 def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, source: str | None = None) -> str:
-    """A script that makes exactly `recipes`, which differ in prompts and seeds only, and saves them as PNG.
+    """A script that makes exactly `recipes`, which differ in prompts, seeds and variations only, and saves them as PNG.
 
     spec: of their model. fingerprint: of the pictures; a CPU's thread count is set from it. source: the
     folder or file to name for a local model; without it the script says where to put one, since a path
@@ -22,12 +24,14 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     """
     first = recipes[0]
     if not all(alike(first, recipe) for recipe in recipes):
-        raise InputError("round", f"{len(recipes)} recipes", "all but prompt and seed must be the same")
+        raise InputError("round", f"{len(recipes)} recipes", "all but prompts, seeds and variations must be the same")
     cuda = "cuda" in fingerprint
     lines = ["import torch", f"from diffusers import {', '.join(_imports(first, spec))}"]
     if first.full_determinism:
         lines = ["import os", "", 'os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"  # before CUDA starts', "", *lines]
     lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, cuda), ""]
+    if any(recipe.variation_seed is not None for recipe in recipes):
+        lines += _blending(spec)
     lines += _round(recipes, spec)
     return "\n".join(lines) + "\n"
 
@@ -83,6 +87,26 @@ def _load(recipe: Recipe, spec: ModelSpec, source: str | None, cuda: bool) -> li
     return lines
 
 
+def _blending(spec: ModelSpec) -> list[str]:
+    """The pipeline draws its noise twice, and blends; the lists that it reads come with the round."""
+    if spec.family == "FluxPipeline":  # whose noise comes with the places of its patches
+        body = [
+            "    (one, ids), (other, _) = noise(*call), noise(*call[:6], second, *call[7:])",
+            "    return torch.stack([slerp(*three) for three in zip(one, other, share)]), ids",
+        ]
+    else:
+        body = [
+            "    one, other = noise(*call), noise(*call[:6], second, *call[7:])",
+            "    return torch.stack([slerp(*three) for three in zip(one, other, share)])",
+        ]
+    return [
+        *("", *inspect.getsource(slerp).splitlines(), "", ""),
+        "noise = pipe.prepare_latents  # the seventh argument is the list of generators",
+        *("", "", "def between(*call):", *body, "", ""),
+        *("pipe.prepare_latents = between", ""),
+    ]
+
+
 def _round(recipes: Sequence[Recipe], spec: ModelSpec) -> list[str]:
     first, count = recipes[0], len(recipes)
     lanes, padding = first.lanes, -count % first.lanes
@@ -90,6 +114,10 @@ def _round(recipes: Sequence[Recipe], spec: ModelSpec) -> list[str]:
     lists = {"prompts": [r.prompt for r in recipes], "seeds": [r.seed for r in recipes]}
     if first.negative_prompt:
         lists["negative_prompts"] = [r.negative_prompt for r in recipes]
+    varied = any(recipe.variation_seed is not None for recipe in recipes)
+    if varied:  # a picture without a variation is at share 0
+        lists["second_seeds"] = [r.seed if r.variation_seed is None else r.variation_seed for r in recipes]
+        lists["shares"] = [r.variation_strength for r in recipes]
     lines = [line for name, values in lists.items() for line in _listed(name, values)]
     # 2. Padding, since another batch size may change the last bits.
     if padding:
@@ -100,8 +128,12 @@ def _round(recipes: Sequence[Recipe], spec: ModelSpec) -> list[str]:
     at = "" if single else "[at]"
     settings = {"negative_prompt": f"negative_prompts{at}"} if first.negative_prompt else {}
     settings |= shared(first, spec.family)
+    if varied:
+        drawn = f'second = [torch.Generator("{first.noise_device}").manual_seed(seed) for seed in second_seeds{at}]'
+        blending = [drawn, f"share = shares{at}"]
     call = [
         f'generator = [torch.Generator("{first.noise_device}").manual_seed(seed) for seed in seeds{at}]',
+        *(blending if varied else []),
         "images = pipe(" if single else "images += pipe(",
         f"    prompts{at},",
         "    generator=generator,",
@@ -117,7 +149,7 @@ def _round(recipes: Sequence[Recipe], spec: ModelSpec) -> list[str]:
     return [*lines, '    image.save(f"{number}_seed-{seeds[number]}.png")']
 
 
-def _listed(name: str, values: Sequence[str | int]) -> list[str]:
+def _listed(name: str, values: Sequence[str | float]) -> list[str]:
     """An assignment of a list; one value that repeats is written once."""
     written = [quoted(value) if isinstance(value, str) else str(value) for value in values]
     if len(values) > 1 and len(set(values)) == 1:

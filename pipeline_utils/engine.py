@@ -24,6 +24,7 @@ from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded, fingerprint
 from pipeline_utils.streams import streamed
 from pipeline_utils.turns import Stopped, Turn, Turns
+from pipeline_utils.variation import varied
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ def calls(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 
 def arguments(recipes: Sequence[Recipe], family: str) -> dict:
-    """Keyword arguments of the plain diffusers call that makes `recipes`, which share all but prompts and seed."""
+    """Keyword arguments of the plain diffusers call that makes `recipes`, which share all but prompts and seeds.
+
+    A variation is not among them: see variation.varied.
+    """
     call: dict[str, object] = {"prompt": [r.prompt for r in recipes], "generator": generators(recipes)}
     # None and "" differ in SDXL, whose empty negative embedding is zeros: "" in a recipe means none.
     if recipes[0].negative_prompt:
@@ -153,7 +157,7 @@ def _run(
         # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
         with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
-            pipe = clone(loaded.pipe, chosen[0].scheduler)
+            pipe = varied(clone(loaded.pipe, chosen[0].scheduler), padded)
 
             def after_step(turn: Turn = turn, indices: list[int] = indices) -> None:
                 nonlocal done
@@ -205,9 +209,8 @@ def alike(one: Recipe, other: Recipe) -> bool:
     # A negative prompt for one lane is one for all lanes, and none is not the same as "" (see arguments).
     if bool(one.negative_prompt) != bool(other.negative_prompt):
         return False
-    return replace(one, prompt="x", negative_prompt="", seed=0) == replace(
-        other, prompt="x", negative_prompt="", seed=0
-    )
+    own = {"prompt": "x", "negative_prompt": "", "seed": 0, "variation_seed": None, "variation_strength": 0.0}
+    return replace(one, **own) == replace(other, **own)
 
 
 class _explained:

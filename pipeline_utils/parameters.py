@@ -34,7 +34,10 @@ _SPACINGS = ("karras", "exponential", "polyexponential")  # once part of the sam
 _NEGATIVE = "Negative prompt:"
 # Linear on any text: the parts exclude each other, and nothing is tried twice.
 _PAIR = re.compile(r'\s*([^:,"{}]{1,60}):\s*("(?:\\.|[^\\"])*+"|[^,]*)(?:,|$)')
-_READ = ("Steps", "Sampler", "CFG scale", "Seed", "Size", "Model", "Model hash", "Schedule type", "RNG")
+_READ = (
+    "Steps", "Sampler", "CFG scale", "Seed", "Variation seed", "Variation seed strength", "Size", "Model",
+    "Model hash", "Schedule type", "RNG",
+)  # fmt: skip
 
 
 def write(recipe: Recipe) -> str:
@@ -53,6 +56,8 @@ def write(recipe: Recipe) -> str:
     kind, _, digits = recipe.revision.rpartition(":")
     # Sites look models up by this hash; a hub commit is no hash of weights and would mislead them.
     settings |= {"Model hash": digits[:10]} if kind else {"Model revision": digits}
+    if recipe.variation_seed is not None:
+        settings |= {"Variation seed": recipe.variation_seed, "Variation seed strength": recipe.variation_strength}
     settings["Version"] = "Second Round"
     lines.append(", ".join(f"{key}: {value}" for key, value in settings.items()))
     return "\n".join(lines)
@@ -62,7 +67,8 @@ def parse(text: str) -> tuple[dict, list[str]]:
     """(what the text says, sentences on what it cannot say), for text from anywhere, never raising.
 
     The dict always has prompt, negative_prompt, steps, sampler, scheduler (the class in diffusers),
-    cfg_scale, seed, width, height, model and model_hash; None where the text is silent.
+    cfg_scale, seed, variation_seed, variation_strength, width, height, model and model_hash; None where
+    the text is silent.
     """
     lines = text.strip().split("\n")
     at, settings = _settings(lines)
@@ -78,6 +84,8 @@ def parse(text: str) -> tuple[dict, list[str]]:
         "scheduler": scheduler,
         "cfg_scale": _number(settings.get("CFG scale", "")),
         "seed": _whole(settings.get("Seed", "")),
+        "variation_seed": _whole(settings.get("Variation seed", "")),
+        "variation_strength": _number(settings.get("Variation seed strength", "")),
         "width": width,
         "height": height,
         "model": settings.get("Model"),
@@ -151,7 +159,7 @@ def _whole(text: str) -> int | None:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,20})?", text) else None
+    return float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,3})?", text) else None
 
 
 def _unknown(found: dict, settings: dict[str, str], spacing: str | None) -> list[str]:

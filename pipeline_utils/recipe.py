@@ -34,6 +34,8 @@ class Recipe:
     model: catalog name, hub id (`owner/name`) or `local:NAME`; never a path.
     revision: hub commit (40 hex digits), or `sha256:` and the content hash of a local model.
     seed: 0 to 2**32 - 1; a fresh `torch.Generator(noise_device).manual_seed(seed)` makes the noise.
+    variation_seed: another seed, towards whose noise the noise is turned; None for none.
+    variation_strength: how far, between 0 and 1; 0 exactly where there is no variation_seed.
     scheduler: class name in diffusers, built from the model's own scheduler config.
     width, height: pixels. lanes: pictures in one pipeline call, always exactly that many.
 
@@ -45,6 +47,8 @@ class Recipe:
     prompt: str
     negative_prompt: str = ""
     seed: int
+    variation_seed: int | None = None
+    variation_strength: float = 0.0
     noise_device: str = "cpu"
     num_inference_steps: int
     guidance_scale: float
@@ -64,6 +68,9 @@ class Recipe:
         check_prompt(self.prompt)
         check_text("negative_prompt", self.negative_prompt)
         check_int("seed", self.seed, 0, MAX_SEED)
+        strength = check_float("variation_strength", self.variation_strength, 0.0, 1.0)
+        object.__setattr__(self, "variation_strength", strength)
+        self._check_variation()
         _choice("noise_device", self.noise_device, NOISE_DEVICES)
         check_int("num_inference_steps", self.num_inference_steps, 1, MAX_STEPS)
         guidance = check_float("guidance_scale", self.guidance_scale, 0.0, MAX_GUIDANCE)
@@ -76,6 +83,19 @@ class Recipe:
         if not isinstance(self.full_determinism, bool):
             raise InputError("full_determinism", self.full_determinism, "true or false")
         _choice("offload", self.offload, OFFLOADS)
+
+    def _check_variation(self) -> None:
+        """One noise has one recipe: at strength 0 and 1 it is that of a single seed, and written as such."""
+        strength = self.variation_strength
+        if self.variation_seed is None:
+            if strength != 0:
+                raise InputError("variation_strength", strength, "0 where there is no variation_seed")
+            return
+        check_int("variation_seed", self.variation_seed, 0, MAX_SEED)
+        if self.variation_seed == self.seed:
+            raise InputError("variation_seed", self.variation_seed, "another seed than the first")
+        if not 0 < strength < 1:
+            raise InputError("variation_strength", strength, "above 0 and below 1 where there is a variation_seed")
 
     @classmethod
     def from_dict(cls, values: object) -> Recipe:
@@ -150,7 +170,7 @@ def check_float(field: str, value: object, low: float, high: float) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high:  # false for NaN too
         raise InputError(field, value, f"a number from {low:g} to {high:g}")
-    return float(value)
+    return float(value) + 0.0  # -0.0 is 0.0
 
 
 def _choice(field: str, value: object, allowed: tuple[str, ...]) -> None:

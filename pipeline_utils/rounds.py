@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline_utils.errors import InputError
-from pipeline_utils.recipe import MAX_SEED, Recipe, check_text
+from pipeline_utils.recipe import MAX_SEED, Recipe, check_float, check_text
 
 MAX_PICTURES = 64  # in one round
 MAX_SUFFIXES = 16
 MAX_SUFFIX = 200  # characters
+MAX_GRID = (4, 8)  # pictures, suffixes
 
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)", re.ASCII)
 _RANDOM = re.compile(r"(\d+)\s+random", re.ASCII)
@@ -60,6 +61,59 @@ def second_round(picked: Recipe, suffixes: Sequence[str], *, number: int = 2, pa
     The control is the picked recipe itself, so its pixels must equal those of the pick.
     """
     return Round(number, _led(picked, check_suffixes(suffixes), parent))
+
+
+def variations(
+    picked: Recipe, seeds: Sequence[int], strength: float, *, number: int = 2, parent: str | None = None
+) -> Round:
+    """The control first, then a picture for each second seed, its noise turned towards that seed's.
+
+    strength: 0 is the pick itself, 1 the pick's recipe on the second seed, and written as these recipes.
+    """
+    strength = check_float("strength", strength, 0.0, 1.0)
+    if len(seeds) >= MAX_PICTURES:
+        raise InputError("seeds", f"{len(seeds)} seeds", f"a round holds {MAX_PICTURES - 1} of them, and the control")
+    for seed in check_seeds(seeds):
+        if seed == picked.seed:
+            raise InputError("seeds", seed, "it is the seed of the pick; its variations lead to other seeds")
+    if picked.variation_seed is not None and 0 < strength < 1:
+        raise InputError("picture", towards(picked), "a picture between two seeds; start from one that is not")
+    places = [Place(_between(picked, seed, strength), parent=parent) for seed in seeds]
+    return Round(number, (Place(picked, control=True, parent=parent), *places))
+
+
+def _between(picked: Recipe, seed: int, strength: float) -> Recipe:
+    if strength == 0:
+        return picked
+    if strength == 1:
+        return replace(picked, seed=seed, variation_seed=None, variation_strength=0.0)
+    return replace(picked, variation_seed=seed, variation_strength=strength)
+
+
+def towards(recipe: Recipe) -> str:
+    """The noise of a recipe in words: "seed 2", or "seed 2, 20 % towards seed 7"."""
+    if recipe.variation_seed is None:
+        return f"seed {recipe.seed}"
+    return f"seed {recipe.seed}, {100 * recipe.variation_strength:g} % towards seed {recipe.variation_seed}"
+
+
+def grid(
+    picked: Sequence[Recipe], suffixes: Sequence[str], *, number: int = 2, parents: Sequence[str | None] | None = None
+) -> Round:
+    """Each picked recipe as a row: its control first, then the recipe with each suffix added.
+
+    At most 4 rows of 8 suffixes. parents: ids of the picked pictures, in the same order.
+    """
+    rows, columns = MAX_GRID
+    if not 1 <= len(picked) <= rows:
+        raise InputError("pictures", f"{len(picked)} pictures", f"a grid takes 1 to {rows}")
+    if len(check_suffixes(suffixes)) > columns:
+        raise InputError("suffixes", f"{len(suffixes)} suffixes", f"a grid takes 1 to {columns}")
+    for at, recipe in enumerate(picked):
+        if recipe in picked[:at]:
+            raise InputError("pictures", towards(recipe), "each recipe stands once in a grid")
+    places = (_led(*row) for row in zip(picked, [suffixes] * len(picked), parents or [None] * len(picked), strict=True))
+    return Round(number, tuple(place for row in places for place in row))
 
 
 def _led(picked: Recipe, suffixes: Sequence[str], parent: str | None) -> tuple[Place, ...]:

@@ -29,13 +29,15 @@ _PLAIN_SUFFIXES = (", highly realistic", ", artsy", ", trending", ", colorful")
 class Family:
     """What pipelines of one class have in common.
 
-    size_step: width and height are multiples of it. latent_side: of a model that says no size of its own.
+    size_step: width and height are multiples of it. variations: noise is drawn once, before the first
+    step, so it can be blended. latent_side: of a model that says no size of its own.
     """
 
     schedulers: tuple[str, ...]
     size_step: int = 8
     negative_prompt: bool = True
     fixed_size: bool = False
+    variations: bool = True
     latent_side: int = 128
 
 
@@ -44,7 +46,7 @@ FAMILIES = {
     "StableDiffusionXLPipeline": Family(_DIFFUSION),
     "StableDiffusion3Pipeline": Family(("FlowMatchEulerDiscreteScheduler",), 16),
     "FluxPipeline": Family(("FlowMatchEulerDiscreteScheduler",), 16, negative_prompt=False),
-    "UnCLIPPipeline": Family(("UnCLIPScheduler",), 1, negative_prompt=False, fixed_size=True),
+    "UnCLIPPipeline": Family(("UnCLIPScheduler",), 1, negative_prompt=False, fixed_size=True, variations=False),
 }
 
 
@@ -101,6 +103,9 @@ class ModelSpec:
             raise InputError("sampler", sampler_label(recipe.scheduler), f"{self.title} works with {names}")
         if recipe.negative_prompt and not family.negative_prompt:
             raise InputError("negative_prompt", recipe.negative_prompt, f"{self.title} takes none")
+        if recipe.variation_seed is not None and not family.variations:
+            limit = f"{self.title} draws noise in several places, so it makes no variations"
+            raise InputError("variation_seed", recipe.variation_seed, limit)
         for side in ("width", "height"):
             value = getattr(recipe, side)
             if family.fixed_size and value != getattr(self, side):

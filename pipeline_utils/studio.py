@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pipeline_utils import engine
 from pipeline_utils.catalog import sampler_class
 from pipeline_utils.engine import Finished, Step
-from pipeline_utils.errors import ModelError
+from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import Models
 from pipeline_utils.picture import Lineage, Picture
 from pipeline_utils.recipe import Recipe, check_prompt, check_text
-from pipeline_utils.rounds import Round, check_suffixes, first_round, parse_seeds, second_round
+from pipeline_utils.rounds import Round, first_round, grid, parse_seeds, second_round, variations
 from pipeline_utils.runtime import Device, Loaded, is_downloaded
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import Shelf
@@ -130,13 +130,58 @@ class Studio:
 
         A picture may come from anywhere, so a model that only its recipe names is never downloaded.
         """
-        check_suffixes(suffixes)
-        spec = self.models.spec(picked.recipe.model)
+        asked = second_round(picked.recipe, suffixes, number=picked.lineage.round + 1, parent=picked.id)
+        return self._again(asked, cut_long_prompts, stop, shelf)
+
+    def variations(
+        self,
+        picked: Picture,
+        seeds: str = "4 random",
+        strength: float = 0.2,
+        *,
+        cut_long_prompts: bool = False,
+        stop: threading.Event | None = None,
+        shelf: Shelf | None = None,
+    ) -> Iterator[RoundEvent]:
+        """The picked recipe once more as control, then with its noise turned towards that of each second seed.
+
+        strength: 0 is the pick, 1 the second seed. Raises as second_round does.
+        """
+        numbers = parse_seeds(seeds, random.SystemRandom().randrange)
+        number = picked.lineage.round + 1
+        asked = variations(picked.recipe, numbers, strength, number=number, parent=picked.id)
+        return self._again(asked, cut_long_prompts, stop, shelf)
+
+    def grid(
+        self,
+        picked: Sequence[Picture],
+        suffixes: Sequence[str],
+        *,
+        cut_long_prompts: bool = False,
+        stop: threading.Event | None = None,
+        shelf: Shelf | None = None,
+    ) -> Iterator[RoundEvent]:
+        """Every picked picture's second round in one: a row for each, led by its control. Raises as second_round."""
+        asked = grid(
+            [picture.recipe for picture in picked],
+            suffixes,
+            number=max((picture.lineage.round for picture in picked), default=0) + 1,
+            parents=[picture.id for picture in picked],
+        )
+        return self._again(asked, cut_long_prompts, stop, shelf)
+
+    def _again(
+        self, asked: Round, cut: bool, stop: threading.Event | None, shelf: Shelf | None
+    ) -> Iterator[RoundEvent]:
+        """Makes a round of pictures that may come from anywhere; only a model that is here makes them."""
+        models = {(recipe.model, recipe.revision) for recipe in asked.recipes}
+        if len(models) > 1:
+            named = " and ".join(sorted(name for name, _ in models))
+            raise InputError("pictures", named, "all come from one model at one revision")
+        spec = self.models.spec(asked.recipes[0].model)
         if not is_downloaded(spec):
             raise ModelError(f"{spec.title} is not on this machine. Choose it as the model first, then pick again.")
-        lineage = picked.lineage
-        asked = second_round(picked.recipe, suffixes, number=lineage.round + 1, parent=picked.id)
-        return self._make(picked.recipe.model, lambda _: asked, cut_long_prompts, stop, shelf)
+        return self._make(asked.recipes[0].model, lambda _: asked, cut, stop, shelf)
 
     def _make(
         self,
@@ -159,7 +204,8 @@ class Studio:
                 engine.check(loaded, asked.recipes)
                 if not cut:
                     check_words(loaded.pipe, [recipe.prompt for recipe in asked.recipes])
-                    check_words(loaded.pipe, [asked.recipes[0].negative_prompt], "negative_prompt")
+                    unwanted = dict.fromkeys(recipe.negative_prompt for recipe in asked.recipes)
+                    check_words(loaded.pipe, list(unwanted), "negative_prompt")
                 emit(Started(asked))
                 for event in self.generate(loaded, asked.recipes, self.turns, stop):
                     if isinstance(event, Finished):

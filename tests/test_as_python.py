@@ -13,9 +13,10 @@ from pipeline_utils.as_python import as_python, quoted
 from pipeline_utils.catalog import resolve
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture import pixel_sha256
-from pipeline_utils.rounds import first_round, second_round
+from pipeline_utils.rounds import first_round, second_round, variations
 from pipeline_utils.runtime import fingerprint
-from tests.making import load, made, recipe, studio
+from tests import tiny
+from tests.making import load, made, pictures, recipe, studio
 from tests.tiny import tiny_single_file, tiny_unclip
 
 PLAIN = {"torch": "2.13.0", "threads": 1}
@@ -44,10 +45,10 @@ def test_the_script_of_a_round_makes_its_pixels_in_a_fresh_process(tiny_sd_folde
     )
     events = made(here.second_round(first[0].picture, [", artsy", ", trending", ", colorful", ", pixel art"]))
     assert len(events) == 5
-    pictures = [event.picture for event in sorted(events, key=lambda event: event.index)]
+    found = [event.picture for event in sorted(events, key=lambda event: event.index)]
     spec = here.models.spec(here.models.default)
-    script = as_python([p.recipe for p in pictures], spec, pictures[0].fingerprint, source=str(tiny_sd_folder))
-    assert run(script, tmp_path) == [p.pixel_sha256 for p in pictures]
+    script = as_python([p.recipe for p in found], spec, found[0].fingerprint, source=str(tiny_sd_folder))
+    assert run(script, tmp_path) == [p.pixel_sha256 for p in found]
 
 
 def test_the_script_of_a_first_round_reads_like_the_documentation(loaded):
@@ -78,6 +79,26 @@ for number, image in enumerate(images[:4]):
     image.save(f"{number}_seed-{seeds[number]}.png")
 """
     )
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux"])
+def test_the_script_of_variations_makes_their_pixels_in_a_fresh_process(family, tmp_path):
+    """Five pictures on four lanes, the control among them; a sampler that draws noise in every step."""
+    here = load(getattr(tiny, f"tiny_{family}")(tmp_path / family))
+    sampler = {"scheduler": "EulerAncestralDiscreteScheduler"} if family in ("sd", "sdxl") else {}
+    pick = recipe(here, 5, num_inference_steps=2, **sampler)
+    asked = variations(pick, [7, 8, 9, 10], 0.3).recipes
+    script = as_python(asked, here.spec, fingerprint(here.device), source=here.spec.source)
+    assert "def slerp(one, other, share):" in script
+    ours = [Image.frombytes("RGB", (pick.width, pick.height), pixels) for pixels in pictures(here, asked)]
+    assert run(script, tmp_path) == [pixel_sha256(image) for image in ours]
+
+
+def test_a_script_without_variations_says_nothing_of_them(loaded):
+    assert "slerp" not in as_python([recipe(loaded)], loaded.spec, PLAIN)
+    script = as_python(variations(recipe(loaded, 5), [9], 0.2).recipes, loaded.spec, PLAIN)
+    assert "second_seeds = [5, 9]" in script
+    assert "shares = [0.0, 0.2]" in script
 
 
 def test_determinism_is_switched_on_before_torch_is_imported_and_only_when_it_was_on(loaded):
@@ -133,7 +154,7 @@ def test_a_model_with_three_schedulers_keeps_them(tmp_path):
 
 
 def test_recipes_that_no_single_call_serves_are_refused(loaded):
-    with pytest.raises(InputError, match="all but prompt and seed"):
+    with pytest.raises(InputError, match="all but prompts, seeds and variations"):
         as_python([recipe(loaded), recipe(loaded, width=40)], loaded.spec, PLAIN)
 
 

@@ -24,6 +24,7 @@ ROWS = (
     ("models", "shelves"),
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
+    ("variation",),
     ("recipe", "catalog", "folders", "specs", "settings"),
     ("errors",),
 )

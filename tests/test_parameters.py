@@ -26,6 +26,8 @@ def test_a_webui_picture_is_read_as_far_as_it_goes():
         "scheduler": "DPMSolverMultistepScheduler",
         "cfg_scale": 7.0,
         "seed": 42,
+        "variation_seed": None,
+        "variation_strength": None,
         "width": 512,
         "height": 512,
         "model": "v1-5-pruned",
@@ -51,6 +53,17 @@ def test_sampler_labels_are_known_both_ways(scheduler, label):
     made = sample_picture(scheduler=scheduler).recipe
     assert f"Sampler: {label}," in parameters.write(made)
     assert parameters.parse(parameters.write(made))[0]["scheduler"] == scheduler
+
+
+@pytest.mark.parametrize("strength", [0.2, 0.35, 1e-9])
+def test_a_variation_is_written_and_read_as_the_webui_does(strength):
+    made = sample_picture(variation_seed=9, variation_strength=strength).recipe
+    assert "Seed: 7, Size" in parameters.write(made)
+    assert f"Variation seed: 9, Variation seed strength: {strength}, Version" in parameters.write(made)
+    found, unknown = parameters.parse(parameters.write(made))
+    assert (found["seed"], found["variation_seed"], found["variation_strength"]) == (7, 9, strength)
+    assert not any("Variation" in sentence for sentence in unknown)
+    assert "Variation" not in parameters.write(sample_picture().recipe)
 
 
 def test_a_scheduler_without_a_usual_label_is_named_by_its_class():

