@@ -21,9 +21,10 @@ CORPUS = ROOT / "tests" / "corpus"
 
 @pytest.fixture(scope="module")
 def files(tiny_sd_folder, tmp_path_factory) -> list[Path]:
-    """Three pictures of one round as the shelf keeps them."""
+    """Three pictures of one round as the shelf keeps them, and a variation of the third."""
     here = studio(tiny_sd_folder, tmp_path_factory.mktemp("shelf"))
     events = made(here.first_round("a cat", "0-2", sampler="Euler a", num_inference_steps=3))
+    events += made(here.variations(events[2].picture, "9", 0.35))[1:]
     return [here.shelf.get(event.picture.id) for event in events]
 
 
@@ -53,6 +54,15 @@ def test_a_picture_is_verified_in_a_new_process(files, tiny_sd_folder):
     found = command("verify", files[1], "--model", tiny_sd_folder)
     assert (found.returncode, found.stdout) == (0, "Identical: made again, all 1,024 pixels have the same bits.\n")
     assert found.stderr == ""  # nothing but the sentence: no warnings, no progress bars
+
+
+def test_a_variation_is_verified_repeated_and_shown_in_a_new_process(files, tiny_sd_folder, tmp_path):
+    found = command("verify", files[3], "--model", tiny_sd_folder)
+    assert (found.returncode, found.stdout[:9]) == (0, "Identical")
+    assert command("replay", files[3], "--model", tiny_sd_folder, "-o", tmp_path / "again.png").returncode == 0
+    assert (tmp_path / "again.png").read_bytes() == files[3].read_bytes()
+    told = command("show", files[3]).stdout
+    assert "  seed: 2\n  variation_seed: 9\n  variation_strength: 0.35\n" in told
 
 
 def test_an_edited_picture_ends_with_1_and_can_show_what_differs(edited, tiny_sd_folder, tmp_path, capsys):
@@ -152,7 +162,7 @@ def test_words_of_a_file_cannot_steer_the_terminal(files, tmp_path, capsys):
 
 def test_a_contact_sheet_is_written(files, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
-    assert main(["contact-sheet", *map(str, files), "-o", str(sheet), "--title", "a cat"]) == 0
+    assert main(["contact-sheet", *map(str, files[:3]), "-o", str(sheet), "--title", "a cat"]) == 0
     assert Image.open(sheet).width > 500
     assert capsys.readouterr().out == f"{sheet}: 3 pictures\n"
 

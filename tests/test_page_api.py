@@ -64,7 +64,7 @@ def plain(app, prompts: list[str], seeds: list[int]) -> list[np.ndarray]:
 
 def test_the_endpoints_are_named_typed_and_documented(client):
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert {"/first_round", "/second_round"} <= set(named)
+    assert {"/first_round", "/second_round", "/variations", "/grid"} <= set(named)
     assert not [name for name in named if name.startswith("/page")]
     first = {each["parameter_name"]: each for each in named["/first_round"]["parameters"]}
     assert list(first)[:2] == ["prompt", "seeds"]
@@ -73,10 +73,15 @@ def test_the_endpoints_are_named_typed_and_documented(client):
     assert all(each["parameter_has_default"] for name, each in first.items() if name != "prompt")
     second = {each["parameter_name"]: each for each in named["/second_round"]["parameters"]}
     assert list(second)[:2] == ["picture", "suffixes"]
-    for each in (*first.values(), *second.values()):
+    more = {name: named[name]["parameters"] for name in ("/variations", "/grid")}
+    wanted = {"/variations": ["picture", "seeds", "strength", "cut_long_prompts"]}
+    wanted["/grid"] = ["pictures", "suffixes", "cut_long_prompts"]
+    assert {name: [each["parameter_name"] for each in parameters] for name, parameters in more.items()} == wanted
+    assert [each["parameter_default"] for each in more["/variations"][1:]] == ["4 random", 0.2, False]
+    for each in (*first.values(), *second.values(), *more["/variations"], *more["/grid"]):
         assert each["python_type"]["type"]
         assert len(each["python_type"]["description"]) > 5, each
-    for endpoint in ("/first_round", "/second_round"):
+    for endpoint in ("/first_round", "/second_round", "/variations", "/grid"):
         assert len(named[endpoint]["description"]) > 30
 
 
@@ -95,6 +100,59 @@ def test_both_rounds_equal_plain_diffusers_pixel_for_pixel(app, client, first, t
     assert [entry["prompt"] for entry in second["pictures"]] == prompts
     for entry, expected in zip(second["pictures"], plain(app, prompts, [2] * 4), strict=True):
         assert np.array_equal(pixels(entry), expected), entry["prompt"]
+
+
+def test_variations_lead_from_a_picture_to_other_seeds(client, first):
+    pick, other = first["pictures"][2], first["pictures"][3]
+    found = client.predict(pick["id"], "3, 9", 0.25, api_name="/variations")
+    assert (found["round"], found["parent"]) == (2, pick["id"])
+    control, *turned = found["pictures"]
+    assert (control["control"], control["pixel_sha256"]) == (True, pick["pixel_sha256"])
+    assert [entry["recipe"]["variation_seed"] for entry in turned] == [3, 9]
+    assert {(entry["seed"], entry["recipe"]["variation_strength"]) for entry in turned} == {(2, 0.25)}
+    assert len({entry["pixel_sha256"] for entry in found["pictures"]}) == 3
+    for strength, end in ((0, pick), (1, other)):
+        ends = client.predict(pick["id"], seeds="3", strength=strength, api_name="/variations")
+        assert ends["pictures"][1]["pixel_sha256"] == end["pixel_sha256"]
+        assert ends["pictures"][1]["recipe_id"] == end["recipe_id"]
+    # A variation can be picked like any picture, and verified.
+    assert client.predict(turned[0]["id"], api_name="/verify")["identical"] is True
+    styled = client.predict(turned[0]["id"], [", artsy"], api_name="/second_round")["pictures"]
+    assert styled[0]["pixel_sha256"] == turned[0]["pixel_sha256"]
+
+
+def test_a_grid_has_a_row_for_each_picture_by_id_or_by_file(client, first):
+    pictures = first["pictures"]
+    asked = [pictures[0]["id"], handle_file(pictures[3]["file"])]
+    found = client.predict(asked, [", artsy", ", flat"], api_name="/grid")
+    assert (found["round"], found["parent"]) == (2, None)
+    assert [(e["seed"], e["suffix"], e["control"]) for e in found["pictures"]] == [
+        (seed, suffix, suffix is None) for seed in (0, 3) for suffix in (None, ", artsy", ", flat")
+    ]
+    parents = [pictures[0]] * 3 + [pictures[3]] * 3
+    assert [entry["parent"] for entry in found["pictures"]] == [parent["id"] for parent in parents]
+    for at in (0, 3):
+        assert found["pictures"][at]["pixel_sha256"] == parents[at]["pixel_sha256"]
+
+
+def test_bad_variations_and_grids_are_answered_with_a_message(client, first):
+    one, other = (entry["id"] for entry in first["pictures"][:2])
+    for name, arguments, message in (
+        ("/variations", (one, "x"), "whole numbers from 0 to 4294967295"),
+        ("/variations", (one, "0"), "it is the seed of the pick"),
+        ("/variations", (one, "5", 1.5), "strength: 1.5 is not accepted; a number from 0 to 1"),
+        ("/variations", (one, "5", "much"), "strength"),
+        ("/variations", ("0" * 16,), "no picture here has this id"),
+        ("/grid", ([one, one], [", a"]), "each recipe stands once in a grid"),
+        ("/grid", ([one] * 5, [", a"]), "a grid takes 1 to 4"),
+        ("/grid", ([], [", a"]), "a grid takes 1 to 4"),
+        ("/grid", (one, [", a"]), "a list of PNG files or ids"),
+        ("/grid", ([one, "../../etc/passwd"], [", a"]), "an uploaded PNG"),
+        ("/grid", ([one, other], [f", {n}" for n in range(9)]), "a grid takes 1 to 8"),
+    ):
+        with pytest.raises(AppError) as error:
+            client.predict(*arguments, api_name=name)
+        assert message in str(error.value), (name, arguments)
 
 
 def test_a_png_of_ours_is_as_good_as_its_id(app, client, first, tmp_path):

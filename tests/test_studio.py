@@ -186,3 +186,44 @@ def test_suffixes_are_checked_before_anything_starts(here, first):
     for suffixes in ([], [" , "], [", a", ", a"], "text", None, [5], [", x" * 200]):
         with pytest.raises(InputError):
             here.second_round(first[0], suffixes)
+
+
+def test_variations_lead_from_the_pick_to_the_second_seed(here, first):
+    control, turned = (event.picture for event in made(here.variations(first[1], "9", 0.4)))
+    assert control.lineage.control
+    assert control.pixel_sha256 == first[1].pixel_sha256
+    assert (turned.recipe.seed, turned.recipe.variation_seed, turned.recipe.variation_strength) == (1, 9, 0.4)
+    assert (turned.lineage.round, turned.lineage.parent, turned.lineage.suffix) == (2, first[1].id, None)
+    assert turned.pixel_sha256 != first[1].pixel_sha256
+    # Its own second round and its own control are as good as any.
+    again, styled = (event.picture for event in made(here.second_round(turned, [", artsy"])))
+    assert again.pixel_sha256 == turned.pixel_sha256
+    assert (styled.recipe.variation_seed, styled.recipe.prompt) == (9, "a cat, artsy")
+    # The ends are the pick and the second seed.
+    assert made(here.variations(first[1], "3", 0))[1].picture.pixel_sha256 == first[1].pixel_sha256
+    assert made(here.variations(first[1], "3", 1))[1].picture.pixel_sha256 == first[3].pixel_sha256
+    assert len(made(here.variations(first[1], "2 random"))) == 3
+
+
+@pytest.mark.parametrize(("seeds", "strength"), [("x", 0.2), ("1", 0.2), ("5", 2), ("5", None), ("5", "much")])
+def test_bad_variations_are_refused_before_anything_starts(here, first, seeds, strength):
+    with pytest.raises(InputError):
+        here.variations(first[1], seeds, strength)
+
+
+def test_a_grid_is_the_second_rounds_of_several_picks_and_its_pictures_are_theirs(here, first):
+    pictures = [event.picture for event in made(here.grid([first[2], first[0]], [", artsy"]))]
+    assert [picture.lineage.parent for picture in pictures] == [first[2].id] * 2 + [first[0].id] * 2
+    for pick, row in ((first[2], pictures[:2]), (first[0], pictures[2:])):
+        assert row[0].pixel_sha256 == pick.pixel_sha256
+        alone = [event.picture for event in made(here.second_round(pick, [", artsy"]))]
+        assert [picture.id for picture in alone] == [picture.id for picture in row]
+
+
+def test_a_grid_of_two_models_is_refused(here, first):
+    recipe = replace(first[0].recipe, model="someone/strange", revision="0" * 40)
+    stranger = Picture.make(first[0].image, recipe, first[0].fingerprint, first[0].lineage)
+    with pytest.raises(InputError, match=r"pictures: .*someone/strange.*all come from one model"):
+        here.grid([first[1], stranger], [", artsy"])
+    with pytest.raises(InputError, match="a grid takes 1 to 4"):
+        here.grid([], [", artsy"])
