@@ -11,12 +11,12 @@ denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
 What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
-                     variation: noise between two seeds
+                     variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
 What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script
-What is shown        api: endpoints; visit, view, panels, playing, handlers, ui: the rounds; toasts: errors; theme
-                     ui_verify, ui_proof: the other tabs
+What is shown        api: endpoints; visit, view, view_preview, panels, pace, playing, handlers, ui:
+                     the rounds; toasts: errors; theme; ui_verify, ui_proof: the other tabs
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made
 
 Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides

@@ -11,15 +11,17 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import diffusers
+import numpy as np
 import torch
-from diffusers import SchedulerMixin
+from diffusers import PNDMScheduler, SchedulerMixin
 from PIL import Image
 
 from pipeline_utils.catalog import FAMILIES
 from pipeline_utils.errors import CapacityError, InputError, ModelError
+from pipeline_utils.preview import Watcher
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded, fingerprint
 from pipeline_utils.streams import streamed
@@ -29,11 +31,16 @@ from pipeline_utils.variation import varied
 
 @dataclass(frozen=True)
 class Step:
-    """One denoising step is done: `done` of `total` in the whole round; `lanes` are the pictures it served."""
+    """One denoising step is done: `done` of `total` in the whole round; `lanes` are the pictures it served.
+
+    previews: how those pictures look now, uint8 [lanes, height, width, 3], where they were asked for
+    and the last ones are not too recent.
+    """
 
     done: int
     total: int
     lanes: tuple[int, ...]
+    previews: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,11 @@ Event = Step | Finished
 
 
 def generate(
-    loaded: Loaded, recipes: Sequence[Recipe], turns: Turns, stop: threading.Event | None = None
+    loaded: Loaded,
+    recipes: Sequence[Recipe],
+    turns: Turns,
+    stop: threading.Event | None = None,
+    previews: bool = False,
 ) -> Iterator[Event]:
     """Makes every recipe, yielding a Step after each denoising step and Finished as pictures come.
 
@@ -61,7 +72,7 @@ def generate(
     Raises InputError or ModelError before any work, CapacityError when memory runs out.
     """
     check(loaded, recipes)
-    return streamed(lambda emit, stop: _run(loaded, recipes, turns, stop, emit), stop)
+    return streamed(lambda emit, stop: _run(loaded, recipes, turns, stop, previews, emit), stop)
 
 
 def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
@@ -148,6 +159,7 @@ def _run(
     recipes: Sequence[Recipe],
     turns: Turns,
     stop: threading.Event,
+    previews: bool,
     emit: Callable[[Event], None],
 ) -> None:
     plan, here = calls(recipes), fingerprint(loaded.device)
@@ -158,11 +170,13 @@ def _run(
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
         with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
             pipe = varied(clone(loaded.pipe, chosen[0].scheduler), padded)
+            watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
 
-            def after_step(turn: Turn = turn, indices: list[int] = indices) -> None:
+            def after_step(turn: Turn = turn, watcher: Watcher | None = watcher, lanes: tuple = tuple(indices)) -> None:
                 nonlocal done
                 done += 1
-                emit(Step(min(done, total), total, tuple(indices)))
+                seen = watcher.pictures(len(lanes)) if watcher else None
+                emit(Step(min(done, total), total, lanes, seen))
                 if loaded.device.offload == "none":
                     turn.pass_on()
                 elif stop.is_set():  # offload hooks belong to one call at a time
@@ -202,6 +216,11 @@ def _followed_by(function: Callable, after: Callable[[], None]) -> Callable:
 def _steps(loaded: Loaded, recipe: Recipe) -> int:
     if loaded.spec.family == "UnCLIPPipeline":
         return 2 * recipe.num_inference_steps + 7  # prior, decoder, super resolution
+    kind = getattr(diffusers, recipe.scheduler)
+    if kind is PNDMScheduler:  # it begins with steps of several model calls each
+        scheduler = kind.from_config(loaded.pipe.scheduler.config)
+        scheduler.set_timesteps(recipe.num_inference_steps)
+        return len(scheduler.timesteps)
     return recipe.num_inference_steps
 
 

@@ -12,13 +12,16 @@ import gradio as gr
 from PIL import Image
 
 from pipeline_utils import panels, view
-from pipeline_utils.engine import Step
+from pipeline_utils.engine import Step, calls
 from pipeline_utils.errors import UserError
+from pipeline_utils.pace import Pace, Shares
 from pipeline_utils.panels import Parts
 from pipeline_utils.picture import Picture
 from pipeline_utils.resemblance import resemblance
+from pipeline_utils.rounds import Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 from pipeline_utils.toasts import shown_as_toast, tell
+from pipeline_utils.view_preview import previews
 from pipeline_utils.visit import Sheet, Tile, Visit, compared
 
 _REFRESH = 0.1  # seconds between two messages about steps
@@ -30,6 +33,7 @@ class Player:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self._stops: dict[str, threading.Event] = {}  # by session; a closed page sets and drops its own
+        self._shares: dict[tuple, Shares] = {}  # what calls took beside their steps, by what decides it
         self.waiting: Path = studio.settings.data / "waiting.png"  # stands where a picture is still being made
         self.waiting.parent.mkdir(parents=True, exist_ok=True)
         Image.new("LA", (8, 8)).save(self.waiting)
@@ -41,23 +45,21 @@ class Player:
         picked: Mapping[str, Picture],
         request: gr.Request,
     ) -> Iterator[Parts]:
-        """Plays the round that `start(stop=...)` gives. picked: the pictures it came from, by id.
+        """Plays the round that `start(stop=..., previews=...)` gives. picked: the pictures it came from, by id.
 
         What `start` raises becomes a toast, and the page stays as it was. One round a visitor at a time.
         """
         with shown_as_toast():
             stop = self.begin(request)
             try:
-                events = start(stop=stop)
+                events = start(stop=stop, previews=self.studio.settings.previews)
             except BaseException:
                 self.end(request)
                 raise
         sheet: Sheet | None = None
         failure: Exception | None = None
         began = told_at = time.monotonic()
-        first: tuple[float, int] | None = None  # when the first step was done, and how many were then
-        last = ""
-        yield panels.busy() | {"status": view.waiting("Starting…")}
+        yield panels.busy() | {"status": view.waiting("Starting…"), "previews": ""}
         try:
             with closing(events):
                 for event in events:
@@ -65,22 +67,23 @@ class Player:
                     if isinstance(event, Waiting):
                         yield {"status": view.waiting(event.reason)}
                     elif isinstance(event, Started):
-                        sheet = visit.open(event.round)
+                        sheet, began, growing = visit.open(event.round), now, ""
+                        kind, pace = self._pace(event.round)
                         if not picked:
                             visit.pick = None
-                        began = now
                         yield panels.looked(visit, self.studio, self.waiting) | panels.picked(visit, busy=True)
                     elif isinstance(event, Step):
-                        first = first or (now, event.done)
-                        left = None
-                        if event.done > first[1]:
-                            left = (now - first[0]) / (event.done - first[1]) * (event.total - event.done)
-                        count = len(sheet.round.places)
-                        last = view.progress(event.done, event.total, len(sheet.tiles), count, left)
+                        pace.step(now, event.done, event.total, event.lanes)
+                        if event.previews is not None:
+                            growing = previews(event.previews, event.lanes)
                         if now - told_at >= _REFRESH or event.done == event.total:
                             told_at = now
-                            yield {"status": last}
+                            count = len(sheet.round.places)
+                            status = view.progress(event.done, event.total, len(sheet.tiles), count, pace.left(now))
+                            yield {"status": status, "previews": growing if visit.shown is sheet else ""}
                     elif isinstance(event, Made):
+                        pace.made(now, event.index)
+                        self._shares[kind] = pace.shares
                         self._hang(visit, sheet, event, picked)
                         if visit.shown is sheet:
                             yield {
@@ -95,7 +98,7 @@ class Player:
         if sheet is not None:
             visit.close(sheet)
         status = view.said(_outcome(sheet, missing, failure, time.monotonic() - began))
-        yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status}
+        yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
         tell(failure)
 
     def begin(self, request: gr.Request) -> threading.Event:
@@ -124,6 +127,13 @@ class Player:
         stop = self._stops.pop(request.session_hash, None)
         if stop:
             stop.set()
+
+    def _pace(self, asked: Round) -> tuple[tuple, Pace]:
+        """The clock of a round, and what decides how its calls divide their time."""
+        recipes = asked.recipes
+        plan = calls(recipes)
+        kind = (recipes[0].model, recipes[0].width, recipes[0].height, recipes[0].lanes)
+        return kind, Pace(plan, [recipes[places[0]].num_inference_steps for places in plan], self._shares.get(kind))
 
     def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]

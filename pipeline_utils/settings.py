@@ -28,6 +28,7 @@ class Settings:
     max_queue: int = 64
     shelves: str = "auto"  # auto, one, each: do visitors share one shelf, or has each a shelf of their own
     keep_hours: float = 0.0  # delete pictures older than this; 0: keep them
+    previews: bool = True
     share: bool = False
 
     @property
@@ -71,6 +72,7 @@ _OPTIONS: tuple[tuple[str, object, str], ...] = (
     ("shelves", ("auto", "one", "each"), "one shelf for all, or one each; auto: one on localhost, else each"),
     ("max_queue", int, "visitors waiting before new ones are asked to come back"),
     ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
+    ("previews", bool, "show pictures in the page while they are made"),
     ("share", bool, "open a public gradio.live link"),
 )
 

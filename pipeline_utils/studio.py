@@ -50,7 +50,7 @@ class Made:
 
 
 RoundEvent = Waiting | Started | Step | Made
-Generate = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event], Iterator[engine.Event]]
+Generate = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool], Iterator[engine.Event]]
 
 
 class Studio:
@@ -81,11 +81,11 @@ class Studio:
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
         shelf: Shelf | None = None,
+        previews: bool = False,
     ) -> Iterator[RoundEvent]:
         """One prompt, one picture for each seed. What is None takes the model's own value.
 
-        shelf: where the pictures go; None for the one of programs.
-
+        shelf: where the pictures go; None for the one of programs. previews: also show them while they grow.
         Raises InputError before any work, ModelError when the model cannot be had.
         """
         check_prompt(prompt)
@@ -115,7 +115,7 @@ class Studio:
             )
             return first_round(recipe, numbers)
 
-        return self._make(name, build, cut_long_prompts, stop, shelf)
+        return self._make(name, build, cut_long_prompts, stop, shelf, previews)
 
     def second_round(
         self,
@@ -125,13 +125,14 @@ class Studio:
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
         shelf: Shelf | None = None,
+        previews: bool = False,
     ) -> Iterator[RoundEvent]:
         """The picked recipe once more as control, then with each suffix. Raises as first_round does.
 
         A picture may come from anywhere, so a model that only its recipe names is never downloaded.
         """
         asked = second_round(picked.recipe, suffixes, number=picked.lineage.round + 1, parent=picked.id)
-        return self._again(asked, cut_long_prompts, stop, shelf)
+        return self._again(asked, cut_long_prompts, stop, shelf, previews)
 
     def variations(
         self,
@@ -142,6 +143,7 @@ class Studio:
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
         shelf: Shelf | None = None,
+        previews: bool = False,
     ) -> Iterator[RoundEvent]:
         """The picked recipe once more as control, then with its noise turned towards that of each second seed.
 
@@ -150,7 +152,7 @@ class Studio:
         numbers = parse_seeds(seeds, random.SystemRandom().randrange)
         number = picked.lineage.round + 1
         asked = variations(picked.recipe, numbers, strength, number=number, parent=picked.id)
-        return self._again(asked, cut_long_prompts, stop, shelf)
+        return self._again(asked, cut_long_prompts, stop, shelf, previews)
 
     def grid(
         self,
@@ -160,6 +162,7 @@ class Studio:
         cut_long_prompts: bool = False,
         stop: threading.Event | None = None,
         shelf: Shelf | None = None,
+        previews: bool = False,
     ) -> Iterator[RoundEvent]:
         """Every picked picture's second round in one: a row for each, led by its control. Raises as second_round."""
         asked = grid(
@@ -168,10 +171,10 @@ class Studio:
             number=max((picture.lineage.round for picture in picked), default=0) + 1,
             parents=[picture.id for picture in picked],
         )
-        return self._again(asked, cut_long_prompts, stop, shelf)
+        return self._again(asked, cut_long_prompts, stop, shelf, previews)
 
     def _again(
-        self, asked: Round, cut: bool, stop: threading.Event | None, shelf: Shelf | None
+        self, asked: Round, cut: bool, stop: threading.Event | None, shelf: Shelf | None, previews: bool
     ) -> Iterator[RoundEvent]:
         """Makes a round of pictures that may come from anywhere; only a model that is here makes them."""
         models = {(recipe.model, recipe.revision) for recipe in asked.recipes}
@@ -181,7 +184,7 @@ class Studio:
         spec = self.models.spec(asked.recipes[0].model)
         if not is_downloaded(spec):
             raise ModelError(f"{spec.title} is not on this machine. Choose it as the model first, then pick again.")
-        return self._make(asked.recipes[0].model, lambda _: asked, cut, stop, shelf)
+        return self._make(asked.recipes[0].model, lambda _: asked, cut, stop, shelf, previews)
 
     def _make(
         self,
@@ -190,6 +193,7 @@ class Studio:
         cut: bool,
         stop: threading.Event | None,
         shelf: Shelf | None,
+        previews: bool,
     ) -> Iterator[RoundEvent]:
         keep = shelf or self.shelf
         self.models.spec(model)  # an unknown name is refused here, before a thread starts
@@ -207,7 +211,7 @@ class Studio:
                     unwanted = dict.fromkeys(recipe.negative_prompt for recipe in asked.recipes)
                     check_words(loaded.pipe, list(unwanted), "negative_prompt")
                 emit(Started(asked))
-                for event in self.generate(loaded, asked.recipes, self.turns, stop):
+                for event in self.generate(loaded, asked.recipes, self.turns, stop, previews):
                     if isinstance(event, Finished):
                         picture = Picture.make(
                             event.image, asked.recipes[event.index], event.fingerprint, _lineage(asked, event.index)

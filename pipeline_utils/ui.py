@@ -134,6 +134,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                 visible=False,
                 elem_id="gallery",
             )
+            parts["previews"] = gr.HTML(js_on_load="secondRound.previews(element, watch)", elem_id="previews")
             with gr.Row(visible=False, elem_id="files") as parts["files"]:
                 parts["sheet_button"] = gr.Button("Contact sheet", size="sm", min_width=0, scale=0)
                 parts["zip_button"] = gr.Button("All as zip", size="sm", min_width=0, scale=0)
@@ -177,7 +178,7 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
     settings = [parts[name] for name in ("seeds", "negative", "steps", "guidance", "width", "height", "sampler", "cut")]
     form = ("model", "note", "negative", "steps", "guidance", "width", "height", "sampler", "suffixes")
     form += tuple(f"example {n}" for n in range(3))
-    run = ("status", "make", "next", "stop")
+    run = ("status", "make", "next", "stop", "previews")
     look = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "files", "script", "python")
     pick = ("pick", "download", "next_title", "next")
 

@@ -22,14 +22,14 @@ def here(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def seconds(recipes: Sequence[Recipe]) -> int:
+def seconds(recipes: Sequence[Recipe], previews: bool = False) -> int:
     """GPU seconds to reserve for a round; a shorter wish is served earlier."""
     calls = engine.calls(recipes)
     steps = sum(recipes[indices[0]].num_inference_steps for indices in calls)
     return round(min(_MOST, _START + _PER_CALL * len(calls) + _PER_STEP * steps))
 
 
-def lent(models: Models) -> Callable[[Loaded, Sequence[Recipe], Turns, threading.Event], Iterator[Event]]:
+def lent(models: Models) -> Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool], Iterator[Event]]:
     """A stand-in for engine.generate that borrows the GPU. Elsewhere the decorator does nothing.
 
     Only recipes go into the forked process and only events come out of it, because both are
@@ -38,11 +38,13 @@ def lent(models: Models) -> Callable[[Loaded, Sequence[Recipe], Turns, threading
     import spaces
 
     @spaces.GPU(duration=seconds)
-    def make(recipes: Sequence[Recipe]) -> Iterator[Event]:
-        yield from engine.generate(models.in_memory(), recipes, Turns())
+    def make(recipes: Sequence[Recipe], previews: bool) -> Iterator[Event]:
+        yield from engine.generate(models.in_memory(), recipes, Turns(), previews=previews)
 
-    def generate(loaded: Loaded, recipes: Sequence[Recipe], turns: Turns, stop: threading.Event) -> Iterator[Event]:
-        for event in make(list(recipes)):
+    def generate(
+        loaded: Loaded, recipes: Sequence[Recipe], turns: Turns, stop: threading.Event, previews: bool = False
+    ) -> Iterator[Event]:
+        for event in make(list(recipes), previews):
             if stop.is_set():
                 return
             yield event

@@ -16,7 +16,7 @@ ROWS = (
     ("__main__", "ui"),
     ("handlers", "ui_verify", "ui_proof"),
     ("playing",),
-    ("panels", "ui_stops", "toasts"),
+    ("panels", "view_preview", "ui_stops", "toasts"),
     ("api", "view", "visit", "theme"),
     ("proof", "proof_process", "proof_reference", "lab"),
     ("studio", "replaying"),
@@ -24,9 +24,9 @@ ROWS = (
     ("models", "shelves"),
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
-    ("variation",),
+    ("variation", "preview"),
     ("recipe", "catalog", "folders", "specs", "settings"),
-    ("errors",),
+    ("errors", "pace"),
 )
 LIGHT = ("errors", "recipe", "rounds", "specs", "folders", "catalog", "settings")
 

@@ -48,8 +48,8 @@ def test_a_control_that_differs_is_called_different(studio):
     visit.choose(2, tile.file.name)
     honest = studio.generate
 
-    def dishonest(loaded, recipes, turns, stop):
-        for event in honest(loaded, recipes, turns, stop):
+    def dishonest(*asked):
+        for event in honest(*asked):
             if isinstance(event, Finished) and event.index == 0:
                 image = event.image.copy()
                 image.putpixel((3, 4), tuple(value ^ 1 for value in image.getpixel((3, 4))))
@@ -71,8 +71,8 @@ def test_a_control_that_differs_is_called_different(studio):
 def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio, error):
     handlers, visit = Handlers(studio), Visit(studio.models.default)
 
-    def failing(loaded, recipes, turns, stop):
-        for event in engine.generate(loaded, recipes, turns, stop):
+    def failing(*asked):
+        for event in engine.generate(*asked):
             if isinstance(event, Finished) and event.index == 3:
                 raise error
             yield event

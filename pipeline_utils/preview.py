@@ -1,0 +1,169 @@
+"""Latents to small RGB pictures, so that people can watch a picture grow. Never touches what is made.
+
+A linear map, one 3 x 3 convolution, is fitted to the decoder of the loaded model from four random
+fields, once. On the bundled model it has a third of the error of the usual one colour for a latent;
+smooth fields teach it more than noise does, and pictures made by the model hardly more than these.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SchedulerMixin
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, pad, pixel_shuffle
+
+EVERY = 0.1  # seconds from one preview to the next; a page need not show more
+_SIDE = 128  # pixels of a preview's longer side, at most
+_FIELDS, _GRID, _AMPLITUDE, _ROUGHNESS, _RIDGE = 4, 16, 1.2, 0.3, 0.01
+
+_maps: WeakKeyDictionary[torch.nn.Module, torch.Tensor] = WeakKeyDictionary()  # by the VAE they were fitted to
+
+
+class Watcher:
+    """Looks over the shoulder of the schedulers of one call; `pipe` must be a clone of its own.
+
+    Their step methods are wrapped: called with what the pipeline gives, answering what they answer.
+    """
+
+    def __init__(self, pipe, width: int, height: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pipe, self._size, self._clock = pipe, (height, width), clock
+        self._seen: tuple | None = None
+        self._due = 0.0
+        for part in pipe.components.values():
+            if isinstance(part, SchedulerMixin):
+                part.step = self._watched(part, part.step)
+
+    def pictures(self, count: int) -> np.ndarray | None:
+        """The first `count` lanes as they are now: uint8 [count, height, width, 3], or None.
+
+        None where there is nothing to see: too soon after the last ones, or the prior of an UnCLIP.
+        """
+        if self._seen is None or self._clock() < self._due:
+            return None
+        with torch.no_grad():
+            latents = clean(*self._seen)
+            shown = self._shown(latents[:count].detach()) if latents.ndim > 2 else None
+        self._seen, self._due = None, self._clock() + EVERY
+        return shown
+
+    def _watched(self, scheduler: SchedulerMixin, step: Callable) -> Callable:
+        @functools.wraps(step)  # pipelines read the signature to learn whether a sampler draws noise
+        def watched(model_output, timestep, sample, *more, **named):
+            result = step(model_output, timestep, sample, *more, **named)
+            self._seen = scheduler, model_output, timestep, sample, result
+            return result
+
+        return watched
+
+    def _shown(self, latents: torch.Tensor) -> np.ndarray:
+        if latents.ndim == 3:  # Flux: [lanes, patches, 4 * channels]
+            latents = self._pipe._unpack_latents(latents, *self._size, self._pipe.vae_scale_factor)
+        latents = latents.float().cpu()  # [lanes, channels, h, w]
+        vae = getattr(self._pipe, "vae", None)
+        if vae is None:  # an UnCLIP works on pixels from -1 to 1
+            return _as_bytes(latents / 2 + 0.5)
+        return _as_bytes(projected(latents, fitted(vae)))
+
+
+def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> torch.Tensor:
+    """What a step takes the finished latents to be; the noisy ones where the scheduler does not say.
+
+    Read from what went into the step and came out of it, in the units of the latents that are decoded.
+    """
+    told = getattr(result, "pred_original_sample", None)
+    if told is None and isinstance(result, tuple) and len(result) > 1:
+        told = result[1]  # DDIM, Euler, Euler a, LCM
+    if told is not None:
+        return told
+    config = scheduler.config
+    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+        return sample - timestep / config.num_train_timesteps * model_output
+    solver = config.get("algorithm_type", "")
+    if config.get("predict_x0", solver.endswith("dpmsolver++")):  # UniPC, DPM-Solver++
+        return scheduler.model_outputs[-1]
+    if hasattr(scheduler, "alphas_cumprod") and not hasattr(scheduler, "sigmas"):  # PNDM
+        signal = scheduler.alphas_cumprod[int(timestep)].item()
+        if config.prediction_type == "v_prediction":
+            return signal**0.5 * sample - (1 - signal) ** 0.5 * model_output
+        if config.prediction_type == "epsilon":
+            return (sample - (1 - signal) ** 0.5 * model_output) / max(signal, 1e-4) ** 0.5
+    return result[0]
+
+
+def fitted(vae: AutoencoderKL) -> torch.Tensor:
+    """Weights of a convolution from latents to RGB patches, [3 * patch * patch, channels + 1, 3, 3].
+
+    patch is 4, or the decoder's own factor where that is smaller; values are for RGB from 0 to 1; the
+    last channel is for ones. Fitted on the first call, in float32, on a copy, where the VAE is now.
+    """
+    if vae not in _maps:
+        _maps[vae] = _fit(vae)
+    return _maps[vae]
+
+
+def projected(latents: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Latents [n, channels, h, w] as RGB [n, 3, h * p, w * p]; p is smaller for large latents."""
+    patch = int((len(weights) / 3) ** 0.5)
+    side = max(latents.shape[-2:])
+    keep = next((p for p in (4, 2, 1) if patch % p == 0 and side * p <= 64), 1)
+    if keep < patch:  # the mean of pixels is the mean of their weights
+        shape = weights.shape[1:]
+        weights = weights.reshape(3, keep, patch // keep, keep, patch // keep, *shape).mean(dim=(2, 4))
+        weights = weights.reshape(3 * keep * keep, *shape)
+    return pixel_shuffle(conv2d(_framed(latents), weights), keep)
+
+
+def _framed(latents: torch.Tensor) -> torch.Tensor:
+    """With a channel of ones, and the outermost values repeated once round it."""
+    ones = torch.ones_like(latents[:, :1])
+    return pad(torch.cat([latents, ones], dim=1), (1, 1, 1, 1), mode="replicate")
+
+
+def _fit(vae: AutoencoderKL) -> torch.Tensor:
+    config, draw = vae.config, torch.Generator().manual_seed(0)
+    channels, factor = config.latent_channels, 2 ** (len(config.block_out_channels) - 1)
+
+    def noise(side: int) -> torch.Tensor:
+        return torch.randn(_FIELDS, channels, side, side, generator=draw)
+
+    # 1. Fields as smooth as pictures are, with some detail.
+    smooth = interpolate(noise(_GRID // 2), size=_GRID, mode="bicubic")
+    latents = (1 - _ROUGHNESS**2) ** 0.5 * smooth / smooth.std() + _ROUGHNESS * noise(_GRID)
+    latents = _AMPLITUDE * latents
+    # 2. What the decoder makes of them, in full precision: in halves some decoders overflow. The copy
+    #    takes no part in offloading and draws no weights, so neither the model nor its users notice.
+    with torch.device("meta"):
+        whole = type(vae).from_config(config)
+    device = next(vae.parameters()).device
+    weights = {name: value.detach().to(device, torch.float32) for name, value in vae.state_dict().items()}
+    whole.load_state_dict(weights, assign=True)
+    scaled = latents / config.scaling_factor
+    if config.get("latents_mean") and config.get("latents_std"):
+        mean, std = (torch.tensor(config[name]).view(1, -1, 1, 1) for name in ("latents_mean", "latents_std"))
+        scaled = scaled * std + mean
+    scaled = scaled + (config.get("shift_factor") or 0)
+    with torch.no_grad():
+        decoded = whole.eval().decode(scaled.to(device)).sample.cpu().clamp(-1, 1) / 2 + 0.5
+    # 3. Least squares with a ridge, from 3 x 3 latents to a patch.
+    patch = min(4, factor)
+    target = adaptive_avg_pool2d(decoded, _GRID * patch)
+    target = torch.nn.functional.pixel_unshuffle(target, patch)  # [fields, 3 * patch * patch, grid, grid]
+    target = target.permute(0, 2, 3, 1).reshape(-1, 3 * patch * patch).double()
+    given = torch.nn.functional.unfold(_framed(latents), 3).transpose(1, 2)
+    given = given.reshape(-1, (channels + 1) * 9).double()
+    square = given.T @ given + _RIDGE * len(given) * torch.eye(given.shape[1], dtype=torch.float64)
+    solved = torch.linalg.solve(square, given.T @ target)  # [(channels + 1) * 9, 3 * patch * patch]
+    return solved.T.reshape(-1, channels + 1, 3, 3).float()
+
+
+def _as_bytes(rgb: torch.Tensor) -> np.ndarray:
+    """RGB [n, 3, h, w] from 0 to 1 as uint8 [n, h, w, 3], no side longer than 128."""
+    shrink = -(-max(rgb.shape[-2:]) // _SIDE)
+    if shrink > 1:
+        rgb = avg_pool2d(rgb, shrink)
+    return (rgb.nan_to_num().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
