@@ -23,6 +23,7 @@ EXAMPLES = {
     "shelves": ("each", "each"),
     "max_queue": ("3", 3),
     "keep_hours": ("1.5", 1.5),
+    "previews": ("off", False),
     "share": ("on", True),
 }
 WRONG = [
@@ -43,6 +44,7 @@ WRONG = [
     ("keep_hours", "-1"),
     ("keep_hours", "nan"),
     ("keep_hours", "inf"),
+    ("previews", "some"),
     ("share", "perhaps"),
 ]
 
