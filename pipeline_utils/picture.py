@@ -185,6 +185,31 @@ def read(path: Path | str) -> Reading:
     return decode(data)
 
 
+@dataclass(frozen=True)
+class Head:
+    """A picture's record without its pixels, which were not looked at."""
+
+    id: str
+    recipe: Recipe
+    lineage: Lineage
+    pixel_sha256: str
+
+
+def read_head(path: Path | str) -> Head:
+    """What the PNG at `path` says of itself ahead of its pixels. Raises PictureError."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            text = png.first_texts(file, ("recipe",)).get("recipe")
+    except OSError as error:
+        raise PictureError(f"The file cannot be read: {error.strerror}.") from None
+    if text is None:
+        raise PictureError("This PNG holds no recipe.")
+    record = _record(text)
+    # Ours is canonical JSON, so the hash of the text is the id; of any other text it is no picture's name.
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Head(name, record["recipe"], record["lineage"], record["pixel_sha256"])
+
+
 def decode(data: bytes) -> Reading:
     """Read a PNG from anywhere, in bounded time and memory. Raises PictureError, in one sentence, for
     whatever is no PNG, damaged, too large, or holds neither our record nor `parameters`."""

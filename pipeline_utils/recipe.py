@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from pipeline_utils.errors import InputError
 
@@ -116,7 +116,7 @@ class Recipe:
         return cls.from_dict(parse_json("recipe", text))
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        return dict(vars(self))  # flat; asdict would copy each value deeply
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, UTF-8; equal recipes give equal text."""
