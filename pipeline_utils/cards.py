@@ -68,7 +68,6 @@ class Cards:
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self.version = 0  # rises with every change
         self._lock = threading.Lock()
         self._known: dict[str, tuple[int, Card | None]] = {}  # by file name; None for a file that is refused
         self._list: list[Card] = []
@@ -78,7 +77,7 @@ class Cards:
         return len(self._known)
 
     def newest_first(self) -> list[Card]:
-        """All pictures. The list is never changed; a later answer is another list."""
+        """All pictures. A list is never changed: where the folder changed, the answer is another one."""
         with self._lock:
             try:
                 stamp = self.shelf.folder.stat().st_mtime_ns
@@ -104,7 +103,6 @@ class Cards:
             self._known = known
             cards = [card for _, card in known.values() if card is not None]
             self._list = sorted(cards, key=lambda card: (card.changed, card.file), reverse=True)
-            self.version += 1
 
 
 def _card(path: Path, picture_id: str, changed: int) -> Card | None:

@@ -14,11 +14,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline_utils.album import Album
 from pipeline_utils.shelf import Shelf
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # 128 bits
 _OWNER = re.compile(r"v-[0-9a-f]{32}")  # the name of a visitor's folder
 _OPEN = 256  # shelves of visitors kept open; the others are opened again
+_CARDS = 200_000  # pictures that the indexes of all open shelves may hold, about 160 MB
 
 
 class Shelves:
@@ -30,7 +32,8 @@ class Shelves:
     def __init__(self, root: Shelf, shared: bool) -> None:
         self.root, self.shared = root, shared
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, Shelf] = OrderedDict()
+        self._album = Album(root)
+        self._open: OrderedDict[str, Album] = OrderedDict()
 
     def owner(self, token: object) -> str:
         """Whose shelf a browser's token opens, as `of` takes it; a shelf nobody had before for what is no token."""
@@ -42,16 +45,20 @@ class Shelves:
 
     def of(self, owner: str) -> Shelf:
         """The shelf of an owner that `owner` named. Nothing is made on the disk before its first picture."""
+        return self.album(owner).shelf
+
+    def album(self, owner: str) -> Album:
+        """The same shelf with its index and tree."""
         if not self.shared:
-            return self.root
+            return self._album
         if not _OWNER.fullmatch(owner):
             raise ValueError("on a shared host every visitor has an owner's name")
         with self._lock:
-            shelf = self._open.pop(owner, None) or Shelf(self.root.folder / owner, make=False)
-            self._open[owner] = shelf
-            while len(self._open) > _OPEN:
-                self._open.popitem(last=False)
-            return shelf
+            album = self._open.pop(owner, None) or Album(Shelf(self.root.folder / owner, make=False))
+            while len(self._open) >= _OPEN or (self._open and sum(map(len, self._open.values())) > _CARDS):
+                self._open.popitem(last=False)  # the one not looked at for longest; it can be opened again
+            self._open[owner] = album
+            return album
 
     def folders(self) -> Iterator[Path]:
         """The folders of all shelves on the disk, the root first."""

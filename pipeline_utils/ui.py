@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_function_description
 
-from pipeline_utils import theme, ui_proof, ui_verify, view
+from pipeline_utils import theme, ui_proof, ui_shelf, ui_tree, ui_verify, view
 from pipeline_utils.api import endpoints
 from pipeline_utils.catalog import ASSETS, ModelSpec, catalog
 from pipeline_utils.errors import ModelError
@@ -21,6 +20,7 @@ from pipeline_utils.panels import fields
 from pipeline_utils.rounds import MAX_SUFFIXES
 from pipeline_utils.studio import Studio
 from pipeline_utils.visit import Visit
+from pipeline_utils.wiring import LOOK, PICK, RUN, Page, Parts, placed
 
 # How to serve the page; what only `launch` takes.
 LAUNCH: dict[str, Any] = {
@@ -39,8 +39,6 @@ LAUNCH: dict[str, Any] = {
 
 _ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
 
-Parts = dict[str, gr.blocks.Block]
-
 
 def build_page(studio: Studio) -> gr.Blocks:
     """The whole app: the page, its events, and the named endpoints."""
@@ -48,8 +46,13 @@ def build_page(studio: Studio) -> gr.Blocks:
     cache = (600, max(1, round(hours * 3600))) if hours else None  # uploads; the studio sweeps its shelf
     with gr.Blocks(title="Second Round", analytics_enabled=False, delete_cache=cache) as demo:
         gr.HTML(view.HEADER)
-        with gr.Tabs(elem_id="tabs"):
-            for name, build in (("Rounds", rounds_tab), ("Verify", ui_verify.build), ("Proof", ui_proof.build)):
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Rounds", id="rounds"):
+                page = rounds_tab(studio, tabs)
+            for name, build in (("Tree", ui_tree.build), ("Shelf", ui_shelf.build)):
+                with gr.Tab(name, id=name.lower()) as tab:
+                    build(page, tab)
+            for name, build in (("Verify", ui_verify.build), ("Proof", ui_proof.build)):
                 with gr.Tab(name, id=name.lower()):
                     build(studio)
         for name, function in endpoints(studio).items():
@@ -70,11 +73,12 @@ def _endpoint(demo: gr.Blocks, name: str, function: Callable) -> None:
         value.label, value._api_info = "answer", {**value._api_info, "description": " ".join(returned)}
 
 
-def rounds_tab(studio: Studio) -> None:
+def rounds_tab(studio: Studio, tabs: gr.Tabs) -> Page:
     """Round one, the pick, and every round after it."""
     spec = studio.models.spec(studio.models.default)
-    parts = _lay_out(studio, spec)
-    _wire(parts, Handlers(studio), gr.State(Visit(spec.name)))
+    page = Page(_lay_out(studio, spec), gr.State(Visit(spec.name)), Handlers(studio), tabs)
+    _wire(page.parts, page.handlers, page.visit)
+    return page
 
 
 def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
@@ -178,9 +182,6 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
     settings = [parts[name] for name in ("seeds", "negative", "steps", "guidance", "width", "height", "sampler", "cut")]
     form = ("model", "note", "negative", "steps", "guidance", "width", "height", "sampler", "suffixes")
     form += tuple(f"example {n}" for n in range(3))
-    run = ("status", "make", "next", "stop", "previews")
-    look = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "files", "script", "python")
-    pick = ("pick", "download", "next_title", "next")
 
     def on(triggers: list[Callable], function: Callable, inputs: list, changes: tuple[str, ...], **more: Any) -> None:
         options: dict[str, Any] = {
@@ -191,22 +192,22 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
             "api_name": f"page_{function.__name__}",
             "concurrency_limit": None,
         }
-        gr.on(triggers, _placed(function, parts), **(options | more))
+        gr.on(triggers, placed(function, parts), **(options | more))
 
     slot = {"concurrency_limit": _ROUNDS, "concurrency_id": "rounds"}
     asked = [visit, parts["prompt"], *settings]
-    on([parts["make"].click, parts["prompt"].submit], handlers.first_round, asked, run + look + pick, **slot)
+    on([parts["make"].click, parts["prompt"].submit], handlers.first_round, asked, RUN + LOOK + PICK, **slot)
     for n in range(3):
         chip = parts[f"example {n}"]
-        on([chip.click], handlers.example, [visit, chip, *settings], ("prompt", *run, *look, *pick), **slot)
+        on([chip.click], handlers.example, [visit, chip, *settings], ("prompt", *RUN, *LOOK, *PICK), **slot)
     again = [visit, parts["suffixes"], parts["cut"]]
-    on([parts["next"].click], handlers.next_round, again, run + look + pick, **slot)
+    on([parts["next"].click], handlers.next_round, again, RUN + LOOK + PICK, **slot)
     on([parts["seeds"].change], handlers.count, [parts["seeds"]], ("make",), queue=False, trigger_mode="always_last")
     # Past the queue: a full house must not keep anyone from stopping.
     on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False)
-    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], look)
-    on([parts["gallery"].select], handlers.pick, [visit], pick)
-    on([parts["model"].input], handlers.switch, [visit, parts["model"]], run + form, **slot)
+    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], LOOK)
+    on([parts["gallery"].select], handlers.pick, [visit], PICK)
+    on([parts["model"].input], handlers.switch, [visit, parts["model"]], RUN + form, **slot)
     for name, function in (("sheet_button", handlers.sheet_file), ("zip_button", handlers.zip_file)):
         parts[name].click(
             function,
@@ -219,25 +220,3 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
     gr.context.Context.root_block.unload(handlers.leave)
-
-
-def _placed(function: Callable, parts: Parts) -> Callable:
-    """`function` with the names in its answers replaced by the parts they name."""
-
-    def place(answer: dict[str, Any]) -> dict[gr.blocks.Block, Any]:
-        return {parts[name]: value for name, value in answer.items()}
-
-    if inspect.isgeneratorfunction(function):
-
-        @wraps(function)
-        def each(*values: Any) -> Iterator[dict]:
-            for answer in function(*values):
-                yield place(answer)
-
-        return each
-
-    @wraps(function)
-    def once(*values: Any) -> dict:
-        return place(function(*values))
-
-    return once

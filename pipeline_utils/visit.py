@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline_utils.album import Album
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture import Picture
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.rounds import Round
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
+
+_SHEETS = 12  # rounds on the page, when rounds of former visits are added to them
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,12 @@ class Visit:
 
     def shelf(self, shelves: Shelves) -> Shelf:
         """Where this visitor's pictures are. One whose browser named no owner yet gets a shelf for this visit."""
+        return self.album(shelves).shelf
+
+    def album(self, shelves: Shelves) -> Album:
+        """The same with its index and tree."""
         self.owner = self.owner or shelves.owner(None)
-        return shelves.of(self.owner)
+        return shelves.album(self.owner)
 
     def open(self, asked: Round) -> Sheet:
         sheet = Sheet(asked)
@@ -109,6 +116,26 @@ class Visit:
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.sheets):
             raise InputError("round", index, "it is not one of the rounds on this page")
         self.shown = self.sheets[index]
+
+    def add(self, sheet: Sheet) -> None:
+        """Shows a round that was made before. The oldest of many such rounds make room."""
+        while len(self.sheets) >= _SHEETS:
+            over = next((each for each in self.sheets if not each.running), None)
+            if over is None:
+                break
+            self.sheets.remove(over)
+        self.sheets.append(sheet)
+        self.shown = sheet
+
+    def forget(self, gone: set[str]) -> None:
+        """Takes pictures that were deleted out of the rounds on the page."""
+        for sheet in list(self.sheets):
+            if any(tile.id in gone for tile in sheet.tiles.values()):
+                sheet.tiles = {at: tile for at, tile in sheet.tiles.items() if tile.id not in gone}
+                if not sheet.running:
+                    self.close(sheet)
+        if self.pick and self.pick.id in gone:
+            self.pick = None
 
     def choose(self, index: object, file_name: str | None) -> None:
         """Picks the picture at `index` of the round that is shown.
