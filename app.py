@@ -32,6 +32,7 @@ except UserError as error:
 
 generate = zero_gpu.lent(models) if zero_gpu.here() else engine.generate
 studio = Studio(settings, device, models, Shelf(settings.data / "pictures"), generate)
+studio.shelves.warm()
 demo = build_page(studio)
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ A handler answers with a dict from names of parts of the page to their new state
 
 from __future__ import annotations
 
-import hashlib
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ import gradio as gr
 from pipeline_utils import panels, view
 from pipeline_utils.catalog import ModelSpec
 from pipeline_utils.contact_sheet import contact_sheet, zip_pictures
+from pipeline_utils.downloads import place_for
 from pipeline_utils.errors import UserError
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
@@ -28,8 +28,6 @@ from pipeline_utils.streams import streamed
 from pipeline_utils.studio import Studio
 from pipeline_utils.toasts import shown_as_toast, tell
 from pipeline_utils.visit import Sheet, Visit, shorten
-
-_KEEP_FILES = 3600  # seconds that a contact sheet or zip stays for its download
 
 
 class Handlers:
@@ -133,7 +131,7 @@ class Handlers:
             title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
             shelf = visit.shelf(self.studio.shelves)
             image = contact_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
-            file = self._download(sheet, name + ".png")
+            file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".png")
             with saving(file.parent):
                 image.save(file)
             return str(file)
@@ -142,7 +140,7 @@ class Handlers:
         """The PNGs of the round that is shown, in a zip."""
         with shown_as_toast():
             sheet, name = self._shown(visit)
-            file = self._download(sheet, name + ".zip")
+            file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".zip")
             # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
             zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
             return str(file)
@@ -194,18 +192,6 @@ class Handlers:
         if sheet is None or sheet.running or not sheet.tiles:
             raise UserError("There is no finished round to download yet.")
         return sheet, f"round-{sheet.round.number}_seed-{sheet.seed}"
-
-    def _download(self, sheet: Sheet, name: str) -> Path:
-        """A place for a file that is downloaded at once, below a folder named by what is in it."""
-        folder = self.studio.settings.data / "downloads"
-        for old in folder.glob("*/*"):
-            if time.time() - old.stat().st_mtime > _KEEP_FILES:
-                old.unlink(missing_ok=True)
-        ids = " ".join(tile.id for tile in sheet.tiles.values())
-        place = folder / hashlib.sha256(ids.encode()).hexdigest()[:16]
-        with saving(place):
-            place.mkdir(parents=True, exist_ok=True)
-        return place / name
 
 
 def _file_name(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import gradio as gr
 from pipeline_utils import view
 from pipeline_utils.as_python import as_python
 from pipeline_utils.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
+from pipeline_utils.errors import UserError
 from pipeline_utils.studio import Studio
 from pipeline_utils.visit import Sheet, Visit
 
@@ -27,6 +29,7 @@ def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
     sheet = visit.shown
     titles = [(sheet.title, at) for at, sheet in enumerate(visit.sheets)]
     ready = bool(sheet and sheet.tiles and not sheet.running)
+    python = script(visit, studio) if ready else None
     return {
         "rounds": gr.update(
             choices=titles,
@@ -42,16 +45,21 @@ def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
         "sheet_button": gr.update(interactive=ready),
         "zip_button": gr.update(interactive=ready),
         "files": gr.update(visible=sheet is not None),
-        "script": gr.update(visible=ready),
-        "python": script(visit, studio) if ready else None,
+        "script": gr.update(visible=python is not None),
+        "python": python,
     }
 
 
-def script(visit: Visit, studio: Studio) -> str:
-    """The plain diffusers script of the round that is shown, whose pictures were all made by one process."""
+def script(visit: Visit, studio: Studio) -> str | None:
+    """The plain diffusers script of the round that is shown, whose pictures were all made by one process.
+
+    None where its model or its pictures are no longer here.
+    """
     recipes = visit.shown.round.recipes
-    first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
-    return as_python(recipes, studio.models.spec(recipes[0].model), first.fingerprint)
+    with suppress(UserError):
+        first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
+        return as_python(recipes, studio.models.spec(recipes[0].model), first.fingerprint)
+    return None
 
 
 def picked(visit: Visit, busy: bool) -> Parts:

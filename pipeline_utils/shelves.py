@@ -12,9 +12,11 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline_utils.album import Album
+from pipeline_utils.errors import UserError
 from pipeline_utils.shelf import Shelf
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # 128 bits
@@ -59,6 +61,16 @@ class Shelves:
                 self._open.popitem(last=False)  # the one not looked at for longest; it can be opened again
             self._open[owner] = album
             return album
+
+    def warm(self) -> None:
+        """Reads the one shelf of this machine ahead of its first visitor, aside."""
+
+        def read() -> None:
+            with suppress(UserError):  # the visitor is told, when there is one
+                self._album.tree()
+
+        if not self.shared:
+            threading.Thread(target=read, name="index", daemon=True).start()
 
     def folders(self) -> Iterator[Path]:
         """The folders of all shelves on the disk, the root first."""

@@ -32,7 +32,7 @@ _BAR = """
 def shelf(
     found: Sequence[Card], total: int, thumbs: Thumbs, starred: set[str], pick: str | None, limit: int, said: str = ""
 ) -> str:
-    """The newest `limit` of the pictures that were found. total: of all on the shelf. said: HTML, what just happened."""
+    """The newest `limit` of the pictures found. total: of all on the shelf. said: HTML, what just happened."""
     if not total:
         return f"{said}{NOTHING}"
     count = f"{total:,} pictures" if total != 1 else "1 picture"
@@ -41,15 +41,18 @@ def shelf(
     tiles = "".join(_tile(card, thumbs, card.id in starred, card.id == pick) for card in found[:limit])
     more = '<p><button type="button" class="more">Show more</button></p>' if len(found) > limit else ""
     nothing = "" if found else '<div class="nothing"><p>No picture matches.</p></div>'
-    return (
-        f'{said}<p class="quiet" role="status">{count}</p>{nothing}<ul class="shelf-grid">{tiles}</ul>{more}{_BAR}'
-    )
+    return f'{said}<p class="quiet" role="status">{count}</p>{nothing}<ul class="shelf-grid">{tiles}</ul>{more}{_BAR}'
+
+
+def note(text: str) -> str:
+    """What just happened, or what is wrong, in one line."""
+    return f'<p class="shelf-note" role="status">{escape(text)}</p>'
 
 
 def deleted(count: int) -> str:
     pictures = "1 picture" if count == 1 else f"{count} pictures"
     return (
-        f'<p class="undo-note" role="status">{pictures} deleted, and kept for {KEEP_HOURS} hours. '
+        f'<p class="shelf-note" role="status">{pictures} deleted, and kept for {KEEP_HOURS} hours. '
         '<button type="button" class="undo">Undo</button></p>'
     )
 
@@ -65,5 +68,5 @@ def _tile(card: Card, thumbs: Thumbs, starred: bool, picked: bool) -> str:
         f'<label class="check"><input type="checkbox" aria-label="Select {words}"></label>'
         f'<button type="button" class="star" aria-pressed="{str(starred).lower()}" aria-label="Star {words}">'
         f'<i aria-hidden="true"></i></button>'
-        f'<p><b>seed {card.seed}{small}</b> {escape(shorten(card.prompt, 60))}</p></li>'
+        f"<p><b>seed {card.seed}{small}</b> {escape(shorten(card.prompt, 60))}</p></li>"
     )

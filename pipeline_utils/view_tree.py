@@ -87,14 +87,12 @@ def _leaf(card: Card, thumbs: Thumbs, picked: bool, led: bool) -> str:
     words = escape(f"{shorten(card.prompt, 200)}, seed {card.seed}" + (", control" if card.control else ""))
     name = escape(label(card))
     return (
-        f'<li{" class=led" if led else ""}><button type="button" class="leaf" data-id="{card.id}" title="{words}"{mark}>'
+        f"<li{' class=led' if led else ''}>"
+        f'<button type="button" class="leaf" data-id="{card.id}" title="{words}"{mark}>'
         f'<img src="{url(thumbs.of(card))}" alt="{words}" loading="lazy" decoding="async" width="{card.width}" '
         f'height="{card.height}"><span aria-hidden="true">{name}</span></button></li>'
     )
 
 
 def _counted(pictures: int, rounds: int) -> str:
-    return (
-        f"{pictures:,} picture{'s' if pictures != 1 else ''}"
-        + f" in {rounds:,} round{'s' if rounds != 1 else ''}"
-    )
+    return f"{pictures:,} picture{'s' if pictures != 1 else ''}" + f" in {rounds:,} round{'s' if rounds != 1 else ''}"

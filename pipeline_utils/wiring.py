@@ -33,8 +33,9 @@ class Page:
 def placed(function: Callable, parts: Parts) -> Callable:
     """`function` with the names in its answers replaced by the parts they name."""
 
-    def place(answer: dict[str, Any]) -> dict[gr.blocks.Block, Any]:
-        return {parts[name]: value for name, value in answer.items()}
+    def place(answer: dict[str, Any]) -> Any:
+        # Gradio takes an empty dict for a value; what changes nothing is said in its own way.
+        return {parts[name]: value for name, value in answer.items()} or gr.skip()
 
     if inspect.isgeneratorfunction(function):
 
@@ -46,7 +47,7 @@ def placed(function: Callable, parts: Parts) -> Callable:
         return each
 
     @wraps(function)
-    def once(*values: Any) -> dict:
+    def once(*values: Any) -> Any:
         return place(function(*values))
 
     return once

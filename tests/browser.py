@@ -49,10 +49,10 @@ class App:
 
 
 def start(model: Path, data: Path, **environment: str) -> tuple[App, subprocess.Popen]:
-    """Starts the app on a free port and waits until it answers."""
+    """Starts the app, on a free port where the environment names none, and waits until it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = int(environment.get("PORT") or free.getsockname()[1])
     data.mkdir(parents=True, exist_ok=True)
     name = "emoji-sd" if model == BUNDLED else str(model)
     mine = {"MODEL": name, "PORT": str(port), "SECOND_ROUND_DATA": str(data), "HF_HUB_OFFLINE": "1"}
