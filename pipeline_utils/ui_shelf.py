@@ -30,7 +30,7 @@ def build(page: Page, tab: gr.Tab) -> None:
 
     tab.select(placed(handlers.show_shelf, parts), asked, [shelf, model], api_name="page_shelf", **QUICK)
     gr.on(
-        [words.input, model.input, seed.input, starred.input],
+        [words.change, model.change, seed.change, starred.change],
         placed(handlers.filter_shelf, parts),
         filters,
         [shelf, model, limit],

@@ -130,7 +130,7 @@ def test_the_tree_leads_back_to_every_picture_and_survives_reload_and_restart(ow
         expect(visitor.pick).to_contain_text("seed 2 round 2")
         expect(visitor.next).to_have_text("Third round")
     visitor.next.click()
-    visitor.expect_done(2)
+    visitor.expect_done(5)
     assert visitor.complaints == []
     # 5. On this one machine another browser finds the same tree, but an empty desk; so does a phone.
     other = own.visit(app, viewport={"width": 390, "height": 844})
