@@ -174,6 +174,7 @@ def test_pictures_are_found_starred_deleted_brought_back_and_packed(own):
     tile(visitor, "a red fox, seed 3").get_by_role("button", name=re.compile("^Star")).click()
     expect(page.get_by_role("button", pressed=True, name="Star a red fox, seed 3")).to_be_visible()
     page.reload()
+    expect(visitor.prompt).to_be_visible(timeout=60_000)
     tab(visitor, "Shelf").click()
     page.get_by_label("Only starred").check()
     expect(tiles).to_have_count(1)
