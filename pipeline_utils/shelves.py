@@ -56,7 +56,9 @@ class Shelves:
         if not _OWNER.fullmatch(owner):
             raise ValueError("on a shared host every visitor has an owner's name")
         with self._lock:
-            album = self._open.pop(owner, None) or Album(Shelf(self.root.folder / owner, make=False))
+            album = self._open.pop(owner, None)
+            if album is None:
+                album = Album(Shelf(self.root.folder / owner, make=False))
             while len(self._open) >= _OPEN or (self._open and sum(map(len, self._open.values())) > _CARDS):
                 self._open.popitem(last=False)  # the one not looked at for longest; it can be opened again
             self._open[owner] = album

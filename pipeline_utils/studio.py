@@ -195,7 +195,7 @@ class Studio:
         shelf: Shelf | None,
         previews: bool,
     ) -> Iterator[RoundEvent]:
-        keep = shelf or self.shelf
+        keep = self.shelf if shelf is None else shelf
         self.models.spec(model)  # an unknown name is refused here, before a thread starts
 
         def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:

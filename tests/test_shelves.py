@@ -78,4 +78,5 @@ def test_a_shelf_stays_the_same_while_thousands_of_others_are_opened(shared):
     for n in range(1000):
         shared.of(shared.owner(f"{n:032x}"))
     assert len(shared._open) <= 256
+    assert shared.album(shared.owner(ADA)) is shared.album(shared.owner(ADA))
     assert list(shared.of(shared.owner(ADA))) == list(first)
