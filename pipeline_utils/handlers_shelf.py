@@ -70,18 +70,19 @@ class ShelfHandlers:
         with shown_as_toast():
             album = visit.album(self.studio.shelves)
             cards = self._selected(album, event)
-            visit.deleted, count = Trash(album.shelf).take([card.file for card in cards])
+            visit.deleted = Trash(album.shelf).take([card.file for card in cards])
             visit.forget({card.id for card in cards})
-        note = view_shelf.deleted(count)
-        return self._shown(visit, (words, model, seed, starred), limit, note) | self._looked(visit, request)
+        return self._shown(visit, (words, model, seed, starred), limit) | self._looked(visit, request)
 
     def undo(
         self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int, request: gr.Request
     ) -> Parts:
         """Puts the pictures back that were deleted last."""
         with shown_as_toast():
-            count = Trash(visit.shelf(self.studio.shelves)).give_back(visit.deleted)
-            visit.deleted = ""
+            if visit.deleted is None:
+                raise UserError("There is nothing to undo.")
+            (batch, _), visit.deleted = visit.deleted, None
+            count = Trash(visit.shelf(self.studio.shelves)).give_back(batch)
         note = view_shelf.note("1 picture is back." if count == 1 else f"{count} pictures are back.")
         return self._shown(visit, (words, model, seed, starred), limit, note) | self._looked(visit, request)
 
@@ -118,9 +119,11 @@ class ShelfHandlers:
             try:
                 matches = _filter(*asked, starred)
             except InputError as error:
-                found, note = [], note or view_shelf.note(str(error))
+                found, note = [], note + view_shelf.note(str(error))
             else:
                 found = [card for card in cards if matches(card)]
+            if visit.deleted:  # the way back stays in sight
+                note += view_shelf.deleted(visit.deleted[1])
             pick = visit.pick.id if visit.pick else None
             html = view_shelf.shelf(found, len(cards), Thumbs(album.shelf), starred, pick, limit, note)
             models = sorted({card.model for card in cards})

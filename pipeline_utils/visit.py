@@ -86,7 +86,7 @@ class Visit:
     sheets: list[Sheet] = field(default_factory=list)
     shown: Sheet | None = None
     pick: Pick | None = None
-    deleted: str = ""  # the last deletion, by its name in the trash
+    deleted: tuple[str, int] | None = None  # the last deletion: its name in the trash, and how many pictures
     owner: str = ""  # whose shelf the pictures are on; see Shelves
 
     def shelf(self, shelves: Shelves) -> Shelf:
