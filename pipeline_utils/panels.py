@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils import view
+from pipeline_utils import view, view_compare
 from pipeline_utils.as_python import as_python
 from pipeline_utils.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
 from pipeline_utils.errors import UserError
@@ -67,7 +67,7 @@ def picked(visit: Visit, busy: bool) -> Parts:
     pick = visit.pick
     number = pick.round + 1 if pick else 2
     return {
-        "pick": view.pick(pick),
+        "pick": view.pick(pick, view_compare.frame(pick) if pick else ""),
         "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
         "next_title": view.next_round(pick),
         "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),

@@ -16,6 +16,7 @@ from pipeline_utils.api import endpoints
 from pipeline_utils.catalog import ASSETS, ModelSpec, catalog
 from pipeline_utils.errors import ModelError
 from pipeline_utils.handlers import Handlers
+from pipeline_utils.handlers_words import PAUSE, Words
 from pipeline_utils.panels import fields
 from pipeline_utils.rounds import MAX_SUFFIXES
 from pipeline_utils.studio import Studio
@@ -89,6 +90,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
             parts["prompt"] = gr.Textbox(
                 label="Prompt", placeholder="a red fox", lines=1, max_lines=6, elem_id="prompt", autofocus=True
             )
+            parts["words"] = gr.HTML(elem_id="words")
             with gr.Row(elem_id="examples"):
                 for n in range(3):
                     parts[f"example {n}"] = gr.Button(size="sm", min_width=0, **own[f"example {n}"])
@@ -152,6 +154,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
             with gr.Row(elem_id="after"):
                 with gr.Column(elem_id="pick-box", min_width=0):
                     parts["pick"] = gr.HTML(view.NO_PICK, elem_id="pick")
+                    parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
                     parts["download"] = gr.DownloadButton("Download PNG", visible=False, size="sm", elem_id="download")
                 with gr.Column(elem_id="next-box", min_width=0):
                     parts["next_title"] = gr.HTML(view.next_round(None))
@@ -164,6 +167,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                         most=MAX_SUFFIXES,
                         **own["suffixes"],
                     )
+                    parts["suffix_words"] = gr.HTML(elem_id="suffix-words")
                     parts["next"] = gr.Button("Second round", variant="primary", interactive=False, elem_id="next")
     return parts
 
@@ -219,4 +223,8 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
             concurrency_limit=2,
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
+    told = [parts[name].change for name in ("prompt", "suffixes", "pick", "note")]
+    spoken = [visit, parts["prompt"], parts["suffixes"]]
+    throttled = {"queue": False, "trigger_mode": "always_last", "js": PAUSE}
+    on(told, Words(handlers.studio).words, spoken, ("words", "suffix_words"), **throttled)
     gr.context.Context.root_block.unload(handlers.leave)

@@ -110,7 +110,8 @@ def heading(visit: Visit) -> str:
     )
 
 
-def pick(picked: Pick | None) -> str:
+def pick(picked: Pick | None, frame: str = "") -> str:
+    """frame: the picture itself, as view_compare shows it."""
     if picked is None:
         return NO_PICK
     recipe = picked.recipe
@@ -132,9 +133,7 @@ def pick(picked: Pick | None) -> str:
     prompt = escape(recipe.prompt)
     return (
         f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
-        f'<div class="frame"><img src="{url(picked.file)}" alt="{prompt}, seed {recipe.seed}" '
-        f'width="{recipe.width}" height="{recipe.height}"></div>'
-        f'<p class="seed">seed <b>{recipe.seed}</b> <span>round {picked.round}</span></p>'
+        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> <span>round {picked.round}</span></p>'
         f'<p class="prompt">{prompt}</p>'
         '<p class="quiet">Made on this machine, where the same bits come out again.</p>'
         f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"

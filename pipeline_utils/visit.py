@@ -76,6 +76,8 @@ class Pick:
     round: int
     parent: str | None = None  # id of the picture it came from
     alike: float | None = None  # resemblance to that picture
+    suffix: str | None = None  # what was added to its prompt
+    control: bool = False
 
 
 @dataclass
@@ -153,7 +155,10 @@ class Visit:
         if file_name != tile.file.name:
             raise UserError("The round changed while you picked. Pick again.")
         place = self.shown.round.places[index]
-        self.pick = Pick(tile.id, tile.file, place.recipe, self.shown.round.number, place.parent, tile.alike)
+        number = self.shown.round.number
+        self.pick = Pick(
+            tile.id, tile.file, place.recipe, number, place.parent, tile.alike, place.suffix, place.control
+        )
 
     @property
     def selected(self) -> int | None:

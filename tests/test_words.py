@@ -7,7 +7,7 @@ import pytest
 from diffusers.utils import logging
 
 from pipeline_utils.errors import InputError
-from pipeline_utils.words import check_words, cut_words
+from pipeline_utils.words import check_words, cut_words, meters
 from tests import tiny
 
 
@@ -126,3 +126,24 @@ def test_a_model_whose_long_reading_encoder_is_left_out_has_the_limit_of_the_oth
     pipe = pipes["tiny_sd3"]
     without = diffusers.StableDiffusion3Pipeline(**{**pipe.components, "text_encoder_3": None, "tokenizer_3": None})
     assert cut_words(without, words(75) + " fox") == ("fox", 77)
+
+
+def test_each_text_encoder_has_a_meter_of_its_own(pipes):
+    prompt = words(75) + " fox"
+    found = {kind: [(m.encoder, m.used, m.limit, m.tail) for m in meters(pipe, prompt)] for kind, pipe in pipes.items()}
+    assert found["tiny_sd"] == [("Text encoder", 78, 77, "fox")]
+    assert found["tiny_sdxl"] == [("CLIP-L", 78, 77, "fox"), ("CLIP-G", 78, 77, "fox")]
+    assert found["tiny_sd3"][:2] == found["tiny_sdxl"]
+    assert [(m[0], m[2:]) for m in found["tiny_sd3"][2:]] == [("T5", (256, ""))]
+    assert [(m[0], m[2:]) for m in found["tiny_flux"]] == [("CLIP", (77, "fox")), ("T5", (512, ""))]
+
+
+def test_counting_leaves_the_tokenizer_as_the_pipeline_set_it(pipes):
+    """A round may be encoding its prompts at this moment, with the tokenizer's cutting switched on."""
+    tokenizer = pipes["tiny_sd"].tokenizer
+    tokenizer("a red fox", padding="max_length", max_length=77, truncation=True)
+    before = tokenizer.backend_tokenizer.truncation
+    assert before["max_length"] == 77
+    check_words(pipes["tiny_sd"], ["a red fox"])
+    meters(pipes["tiny_sd"], words(100))
+    assert tokenizer.backend_tokenizer.truncation == before
