@@ -11,9 +11,6 @@ from pipeline_utils.studio import Studio
 from pipeline_utils.visit import Visit
 from pipeline_utils.words import Meter, meters
 
-# The page waits this long before it asks, so that a quick typist is not measured at every letter.
-PAUSE = "async (...values) => { await new Promise((done) => setTimeout(done, 150)); return values; }"
-
 
 class Words:
     def __init__(self, studio: Studio) -> None:

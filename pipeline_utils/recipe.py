@@ -61,9 +61,7 @@ class Recipe:
     offload: str = "none"
 
     def __post_init__(self) -> None:
-        _match("model", self.model, _MODEL, "a catalog name, a hub id like owner/name, or local:NAME")
-        if ".." in self.model:
-            raise InputError("model", self.model, "a path is never part of a recipe")
+        check_model(self.model)
         _match("revision", self.revision, _REVISION, "a hub commit or sha256: and hex digits")
         check_prompt(self.prompt)
         check_text("negative_prompt", self.negative_prompt)
@@ -139,6 +137,13 @@ def parse_json(field: str, text: str) -> object:
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:120]
         raise InputError(field, text, f"it must be valid JSON ({reason})") from None
+
+
+def check_model(name: object) -> str:
+    _match("model", name, _MODEL, "a catalog name, a hub id like owner/name, or local:NAME")
+    if ".." in name:
+        raise InputError("model", name, "a path is never part of a recipe")
+    return name
 
 
 def check_prompt(prompt: object) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 
 from pipeline_utils.album import Album
 from pipeline_utils.cards import Card
 from pipeline_utils.errors import PictureError, UserError
 from pipeline_utils.lineage import Branch
-from pipeline_utils.picture import read_head
+from pipeline_utils.picture import read, read_head
+from pipeline_utils.resemblance import resemblance
 from pipeline_utils.rounds import Place, Round
 from pipeline_utils.visit import Pick, Sheet, Tile, Visit, compared
 
@@ -52,7 +55,8 @@ def _sheet(album: Album, branch: Branch) -> Sheet:
             continue
         at = len(places)
         places.append(Place(head.recipe, card.suffix, card.control, card.parent))
-        tiles[at] = Tile(card.id, path, head.pixel_sha256, flagged=False)
+        alike = _alike(path, album.shelf.folder / branch.parent.file) if branch.parent else None
+        tiles[at] = Tile(card.id, path, head.pixel_sha256, False, alike)
         if card.control and branch.parent:
             with suppress(UserError):  # whose pixels cannot be compared gets no verdict
                 controls[at] = compared(album.shelf.read(branch.parent.id), album.shelf.read(card.id))
@@ -63,4 +67,15 @@ def _sheet(album: Album, branch: Branch) -> Sheet:
 
 def _pick(album: Album, card: Card) -> Pick:
     path = album.shelf.folder / card.file
-    return Pick(card.id, path, read_head(path).recipe, card.round)
+    parent = album.tree().of[card.id].parent
+    alike = _alike(path, album.shelf.folder / parent.file) if parent else None
+    return Pick(card.id, path, read_head(path).recipe, card.round, card.parent, alike, card.suffix, card.control)
+
+
+@lru_cache(maxsize=4096)
+def _alike(path: Path, origin: Path) -> float | None:
+    """Resemblance of two files, which never change under their names; None where one cannot be read."""
+    try:
+        return resemblance(read(path).image, read(origin).image)
+    except UserError:
+        return None

@@ -11,12 +11,11 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_function_description
 
-from pipeline_utils import theme, ui_proof, ui_shelf, ui_tree, ui_verify, view
+from pipeline_utils import theme, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
 from pipeline_utils.api import endpoints
 from pipeline_utils.catalog import ASSETS, ModelSpec, catalog
 from pipeline_utils.errors import ModelError
 from pipeline_utils.handlers import Handlers
-from pipeline_utils.handlers_words import PAUSE, Words
 from pipeline_utils.panels import fields
 from pipeline_utils.rounds import MAX_SUFFIXES
 from pipeline_utils.studio import Studio
@@ -83,10 +82,11 @@ def rounds_tab(studio: Studio, tabs: gr.Tabs) -> Page:
 
 
 def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
-    parts: Parts = {}
+    parts: Parts = {"linked": gr.State(None), "linked_suffixes": gr.State(None)}
     own = fields(spec)
     with gr.Row(elem_id="desk"):
         with gr.Column(elem_id="ask", min_width=0):
+            parts["link_note"] = gr.HTML(elem_id="link-note")
             parts["prompt"] = gr.Textbox(
                 label="Prompt", placeholder="a red fox", lines=1, max_lines=6, elem_id="prompt", autofocus=True
             )
@@ -154,8 +154,11 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
             with gr.Row(elem_id="after"):
                 with gr.Column(elem_id="pick-box", min_width=0):
                     parts["pick"] = gr.HTML(view.NO_PICK, elem_id="pick")
-                    parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
-                    parts["download"] = gr.DownloadButton("Download PNG", visible=False, size="sm", elem_id="download")
+                    with gr.Row(elem_id="keep"):
+                        parts["download"] = gr.DownloadButton(
+                            "Download PNG", visible=False, size="sm", elem_id="download"
+                        )
+                        parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
                 with gr.Column(elem_id="next-box", min_width=0):
                     parts["next_title"] = gr.HTML(view.next_round(None))
                     parts["suffixes"] = gr.HTML(
@@ -223,8 +226,5 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
             concurrency_limit=2,
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
-    told = [parts[name].change for name in ("prompt", "suffixes", "pick", "note")]
-    spoken = [visit, parts["prompt"], parts["suffixes"]]
-    throttled = {"queue": False, "trigger_mode": "always_last", "js": PAUSE}
-    on(told, Words(handlers.studio).words, spoken, ("words", "suffix_words"), **throttled)
+    ui_share.wire(parts, on, handlers.studio, visit)
     gr.context.Context.root_block.unload(handlers.leave)

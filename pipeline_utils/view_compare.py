@@ -36,6 +36,8 @@ def frame(pick: Pick) -> str:
         f'<div class="versus"><fieldset class="modes"><legend class="visually-hidden">Show the pick</legend>{switch}'
         f'</fieldset><div class="frame">{own}'
         f'<img class="origin" src="{url(origin)}" alt="The picture it came from, {before}" {size}>'
+        f'<div class="gap" role="img" aria-label="Difference of the two pictures" '
+        f"style=\"background-image: url('{url(pick.file)}'), url('{url(origin)}')\"></div>"
         f'<span class="side before" aria-hidden="true">{before}</span>'
         f'<span class="side after" aria-hidden="true">{escape(" · ".join(filter(None, (after, name))))}</span>'
         f'<input type="range" class="divider" min="0" max="100" value="50" aria-label="{label}"></div>'

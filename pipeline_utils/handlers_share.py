@@ -1,0 +1,105 @@
+"""Links that fill the form, and what can be copied at the pick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from pipeline_utils import panels, view_share
+from pipeline_utils.as_python import as_python
+from pipeline_utils.errors import UserError
+from pipeline_utils.panels import Parts
+from pipeline_utils.sharing import Linked, query, read_link
+from pipeline_utils.specs import ModelSpec
+from pipeline_utils.studio import Studio
+from pipeline_utils.visit import Visit
+
+# Parts of the form that only make sense for the model they were chosen for, by the link's names.
+_SETTINGS = {
+    "negative_prompt": "negative",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "width": "width",
+    "height": "height",
+    "sampler": "sampler",
+}
+
+
+class Share:
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    def share(self, visit: Visit, suffixes: list[str]) -> Parts:
+        """What can be copied at the pick."""
+        pick = visit.pick
+        if pick is None:
+            return {"share": ""}
+        kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
+        try:
+            picture = visit.shelf(self.studio.shelves).read(pick.id)
+            script = as_python([pick.recipe], self.studio.models.spec(pick.recipe.model), picture.fingerprint)
+        except UserError:  # its file was deleted, or its model is not known to this start
+            script = None
+        # A link is for what can be opened: suffixes that a round would refuse are not passed on.
+        good = read_link([("suffix", suffix) for suffix in kept]).suffixes
+        return {"share": view_share.share(query(pick.recipe, good), pick.recipe.to_json(), script)}
+
+    def open_link(self, request: gr.Request) -> Parts:
+        """Fills the form from the query parameters of the page's address. Never runs or loads anything."""
+        pairs = list(_pairs(request.query_params))
+        link = read_link(pairs)
+        if link.problems:
+            # A toast reads HTML, and messages quote the address.
+            gr.Warning(escape(" ".join(link.problems), quote=False), title="Part of the link was not used")
+        if not link.values and not link.suffixes:
+            return {"linked": None}
+        spec = self.studio.models.spec(self.studio.models.default)
+        parts = {name: gr.update(value=link.values[name]) for name in ("prompt", "seeds") if name in link.values}
+        return parts | self._filled(link, spec) | {"linked": link}
+
+    def link_suffixes(self, kept: tuple[str, list[str]]) -> Parts:
+        """kept: the model that is chosen, and the link's suffixes; known to the server alone."""
+        return {"suffixes": gr.update(value=kept[1])}
+
+    def link_model(self, visit: Visit, link: Linked | None) -> Parts:
+        """Another model was chosen: the settings of the link follow when it is the link's own."""
+        if link is None or link.model is None or self._own(link) != visit.model:
+            return {}
+        return self._filled(link, self.studio.models.spec(visit.model))
+
+    def _filled(self, link: Linked, spec: ModelSpec) -> Parts:
+        kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}
+        return self._settings(link, spec) | kept | {"link_note": self._note(link, spec)}
+
+    def _settings(self, link: Linked, spec: ModelSpec) -> Parts:
+        """The link's settings that this model's form has."""
+        form, parts = panels.fields(spec), {}
+        for name, part in _SETTINGS.items():
+            if name not in link.values:
+                continue
+            value, own = link.values[name], form[part]
+            if own.get("visible", True) and own.get("interactive", True) and value in own.get("choices", [value]):
+                parts[part] = gr.update(value=value)
+        return parts
+
+    def _own(self, link: Linked) -> str:
+        """The name that the link's model has here."""
+        try:
+            return self.studio.models.spec(link.model).name
+        except UserError:
+            return link.model
+
+    def _note(self, link: Linked, spec: ModelSpec) -> str:
+        other = link.model if link.model is not None and self._own(link) != spec.name else None
+        values = link.values
+        variation = (
+            (values["variation_seed"], values.get("variation_strength", 0)) if "variation_seed" in values else None
+        )
+        return view_share.opened(other, spec.title, self.studio.settings.visitors_choose != "one", variation)
+
+
+def _pairs(parameters: Any) -> Iterable[tuple[str, str]]:
+    return parameters.multi_items() if hasattr(parameters, "multi_items") else dict(parameters or {}).items()
