@@ -66,9 +66,10 @@ class Share:
 
     def link_model(self, visit: Visit, link: Linked | None) -> Parts:
         """Another model was chosen: the settings of the link follow when it is the link's own."""
-        if link is None or link.model is None or self._own(link) != visit.model:
+        if link is None:
             return {}
-        return self._filled(link, self.studio.models.spec(visit.model))
+        spec = self.studio.models.spec(visit.model)
+        return self._filled(link, spec) if self._own(link) == spec.name else {"link_note": self._note(link, spec)}
 
     def _filled(self, link: Linked, spec: ModelSpec) -> Parts:
         kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}
@@ -86,7 +87,9 @@ class Share:
         return parts
 
     def _own(self, link: Linked) -> str:
-        """The name that the link's model has here."""
+        """The name that the link's model has here; "" where the link names none."""
+        if link.model is None:
+            return ""
         try:
             return self.studio.models.spec(link.model).name
         except UserError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from urllib.parse import urlencode
 
 import pytest
@@ -136,6 +135,7 @@ def test_a_link_to_another_model_says_how_to_choose_it_and_loads_nothing(app, vi
     expect(note).to_contain_text("choose that model under Model")
     expect(visitor.prompt).to_have_value("a cup")
     field = visitor.page.get_by_role("combobox", name="Model")
+    before = field.input_value()
     field.fill(str(folder))
     field.press("Enter")
     expect(visitor.status).to_contain_text("tiny-shared: ready in", timeout=120_000)
@@ -143,7 +143,13 @@ def test_a_link_to_another_model_says_how_to_choose_it_and_loads_nothing(app, vi
     expect(visitor.setting("Steps")).to_have_value("7")
     expect(visitor.suffixes).to_have_count(1)
     expect(visitor.suffixes.first).to_have_value(", neon")
-    expect(visitor.page.locator("#link-note")).to_contain_text(re.compile("Filled in from a link"))
+    expect(note).to_contain_text("Filled in from a link")
+    # Back to the model of this start, for the visitors after this one.
+    field.click()
+    visitor.page.get_by_role("option", name=before).click()
+    expect(visitor.status).not_to_contain_text("tiny-shared")
+    expect(visitor.status).to_contain_text("ready in", timeout=120_000)
+    expect(note).to_contain_text("It was made with local:tiny-shared")
 
 
 def test_a_page_without_a_link_says_nothing_of_one(visitor):
