@@ -14,7 +14,8 @@ What runs            runtime: device, loading, fingerprint; load_errors, words: 
                      variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
-                     cards: the index of a shelf; lineage: its tree; album: both; stars, trash, thumbs, downloads
+                     card, cards, card_file: the index of a shelf; lineage: its tree; album: both; reopen
+                     stars, trash, thumbs, downloads
 What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script
 What is shown        api: endpoints; visit, view, view_preview, panels, pace, playing, handlers, ui:
                      the rounds; toasts: errors; theme; ui_verify, ui_proof: the other tabs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from pipeline_utils.cards import Card, Cards
+from pipeline_utils.card import Card
+from pipeline_utils.cards import Cards
 from pipeline_utils.errors import InputError
 from pipeline_utils.lineage import Tree, grow
 from pipeline_utils.picture import check_id
@@ -15,10 +16,11 @@ from pipeline_utils.stars import Stars
 class Album:
     """Thread-safe. Nothing is read before it is asked for, and only what changed is read again."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, keep: bool = False) -> None:
+        """keep: as for Cards."""
         self.shelf = shelf
         self.stars = Stars(shelf)
-        self._cards = Cards(shelf)
+        self._cards = Cards(shelf, keep)
         self._lock = threading.Lock()
         self._seen: list[Card] | None = None  # what the next two were made from
         self._tree = Tree()

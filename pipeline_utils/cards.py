@@ -1,73 +1,33 @@
 """What is known of every picture of a shelf without opening it again: the index behind the shelf and the tree.
 
-It is built by reading the text ahead of the pixels of each file once, and lives in memory alone: the files
-are the record.
+It is built by reading the text ahead of the pixels of each file once. The files are the record: what is
+kept of the index on disk is only a shortcut for the next start.
 """
 
 from __future__ import annotations
 
-import hashlib
-import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline_utils import card_file
+from pipeline_utils.card import Card
 from pipeline_utils.errors import PictureError
-from pipeline_utils.picture import Head, read_head
-from pipeline_utils.recipe import canonical_json
+from pipeline_utils.picture import read_head
 from pipeline_utils.shelf import Shelf
 
 MAX_CARDS = 50_000  # of one shelf, about 40 MB; older pictures are on the shelf, but not in lists
+_WORTH_KEEPING = 500  # files read since the index was written; fewer are read again in no time
 _SETTLED = 2 * 10**9  # ns; a folder that changed no later may have changed again within its clock's tick
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One picture in few bytes. changed: ns. series: pictures with one series differ in their seeds alone."""
-
-    id: str
-    file: str  # name
-    changed: int
-    model: str
-    prompt: str
-    seed: int
-    width: int
-    height: int
-    round: int
-    parent: str | None
-    suffix: str | None
-    control: bool
-    series: str
-
-    @classmethod
-    def of(cls, head: Head, file: str, changed: int) -> Card:
-        recipe, lineage = head.recipe, head.lineage
-        rest = recipe.to_dict()
-        del rest["seed"]
-        series = hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
-        return cls(
-            head.id,
-            file,
-            changed,
-            sys.intern(recipe.model),
-            sys.intern(recipe.prompt),
-            recipe.seed,
-            recipe.width,
-            recipe.height,
-            lineage.round,
-            sys.intern(lineage.parent) if lineage.parent else None,
-            sys.intern(lineage.suffix) if lineage.suffix else None,
-            lineage.control,
-            sys.intern(series),
-        )
 
 
 class Cards:
     """The cards of one shelf. Thread-safe; every answer is up to date with the folder."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, keep: bool = False) -> None:
+        """keep: also in a file, for the next start. Whoever can fetch files of the folder can read it."""
         self.shelf = shelf
+        self._file = shelf.folder / ".index.json" if keep else None
         self._lock = threading.Lock()
         self._known: dict[str, tuple[int, Card | None]] = {}  # by file name; None for a file that is refused
         self._list: list[Card] = []
@@ -93,16 +53,22 @@ class Cards:
         if len(listing) > MAX_CARDS:
             newest = sorted(listing.items(), key=lambda item: item[1][1], reverse=True)
             listing = dict(newest[:MAX_CARDS])
-        known = {}
+        kept = card_file.load(self._file) if self._file and not self._known else {}
+        known, fresh = {}, 0
         for name, (picture_id, changed) in listing.items():
             entry = self._known.get(name)
             if entry is None or entry[0] != changed:
-                entry = (changed, _card(self.shelf.folder / name, picture_id, changed))
+                card = kept.get(name)
+                if card is None or (card.id, card.changed) != (picture_id, changed):
+                    card, fresh = _card(self.shelf.folder / name, picture_id, changed), fresh + 1
+                entry = (changed, card)
             known[name] = entry
         if known != self._known:
             self._known = known
             cards = [card for _, card in known.values() if card is not None]
             self._list = sorted(cards, key=lambda card: (card.changed, card.file), reverse=True)
+        if self._file and fresh >= _WORTH_KEEPING:
+            card_file.save(self._file, self._list)
 
 
 def _card(path: Path, picture_id: str, changed: int) -> Card | None:

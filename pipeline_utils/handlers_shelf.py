@@ -9,7 +9,7 @@ import gradio as gr
 
 from pipeline_utils import panels, view_shelf
 from pipeline_utils.album import Album
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.contact_sheet import zip_pictures
 from pipeline_utils.downloads import place_for
 from pipeline_utils.errors import CapacityError, InputError, UserError
@@ -117,7 +117,7 @@ class ShelfHandlers:
             Trash(album.shelf)  # what was deleted long ago goes when somebody looks
             cards, starred = album.newest_first(), album.stars.ids()
             try:
-                matches = _filter(*asked, starred)
+                matches = matching(*asked, starred)
             except InputError as error:
                 found, note = [], note + view_shelf.note(str(error))
             else:
@@ -134,7 +134,7 @@ class ShelfHandlers:
         return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, busy)
 
 
-def _filter(words: object, model: object, seed: object, starred: object, stars: set[str]) -> Callable[[Card], bool]:
+def matching(words: object, model: object, seed: object, starred: object, stars: set[str]) -> Callable[[Card], bool]:
     """Does a card match? Every word must be in the prompt, in any case. Raises InputError for what is no seed."""
     check_text("words", words or "")
     wanted = (words or "").casefold().split()

@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.rounds import MAX_PICTURES
 
 

@@ -81,7 +81,11 @@ class Shelf:
     def read(self, picture_id: str) -> Picture:
         """The picture with this id. Raises InputError as `get` does, PictureError when its file is damaged,
         edited, or another picture's."""
-        path = self.get(picture_id)
+        return self.read_file(self.get(picture_id).name, picture_id)
+
+    def read_file(self, name: str, picture_id: str) -> Picture:
+        """As `read`, where the name of the file is known: from `listing`, never from outside."""
+        path = self.folder / name
         reading = read(path)
         if reading.edited or reading.picture is None or reading.picture.id != picture_id:
             raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")

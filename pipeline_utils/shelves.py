@@ -34,7 +34,7 @@ class Shelves:
     def __init__(self, root: Shelf, shared: bool) -> None:
         self.root, self.shared = root, shared
         self._lock = threading.Lock()
-        self._album = Album(root)
+        self._album = Album(root, keep=not shared)  # on a shared host folders hold no list of what is in them
         self._open: OrderedDict[str, Album] = OrderedDict()
 
     def owner(self, token: object) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline_utils import engine
 from pipeline_utils.catalog import sampler_class
@@ -227,11 +228,17 @@ class Studio:
         age = self.settings.keep_hours * 3600
         while True:
             for folder in self.shelves.folders():
-                for path in Shelf(folder):
-                    with suppress(FileNotFoundError):  # deleted meanwhile
-                        if time.time() - path.stat().st_mtime > age:
-                            path.unlink()
+                _sweep_folder(folder, age)
             time.sleep(min(600, max(1, age / 4)))
+
+
+def _sweep_folder(folder: Path, age: float) -> None:
+    """Pictures of a shelf and what belongs to them: stars, thumbnails, what was deleted. age: seconds."""
+    beside = [path for kind in (".stars", ".thumbs", ".trash") for path in (folder / kind).rglob("*")]
+    for path in (*Shelf(folder), *beside):
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # deleted meanwhile, or no file
+            if time.time() - path.stat().st_mtime > age:
+                path.unlink()
 
 
 def _lineage(asked: Round, index: int) -> Lineage:

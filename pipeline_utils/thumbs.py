@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.errors import UserError
 from pipeline_utils.picture import read
 from pipeline_utils.shelf import Shelf, saving

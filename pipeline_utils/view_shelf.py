@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.thumbs import Thumbs
 from pipeline_utils.trash import KEEP_HOURS
 from pipeline_utils.view import url
-from pipeline_utils.view_tree import label
+from pipeline_utils.view_tree import label, words
 from pipeline_utils.visit import shorten
 
 PAGE = 60  # pictures shown at first, and more with each "Show more"
@@ -59,14 +59,14 @@ def deleted(count: int) -> str:
 
 def _tile(card: Card, thumbs: Thumbs, starred: bool, picked: bool) -> str:
     mark = ' aria-current="true"' if picked else ""
-    words = escape(f"{shorten(card.prompt, 200)}, seed {card.seed}" + (", control" if card.control else ""))
-    small = "" if label(card).startswith("seed") else f" · {escape(label(card))}"
+    alt = words(card)
+    small = "" if label(card) == card.noise else f" · {escape(label(card))}"
     return (
-        f'<li data-id="{card.id}"><button type="button" class="open" title="{words}"{mark}>'
-        f'<img src="{url(thumbs.of(card))}" alt="{words}" loading="lazy" decoding="async" width="{card.width}" '
+        f'<li data-id="{card.id}"><button type="button" class="open" title="{alt}"{mark}>'
+        f'<img src="{url(thumbs.of(card))}" alt="{alt}" loading="lazy" decoding="async" width="{card.width}" '
         f'height="{card.height}"></button>'
-        f'<label class="check"><input type="checkbox" aria-label="Select {words}"></label>'
-        f'<button type="button" class="star" aria-pressed="{str(starred).lower()}" aria-label="Star {words}">'
+        f'<label class="check"><input type="checkbox" aria-label="Select {alt}"></label>'
+        f'<button type="button" class="star" aria-pressed="{str(starred).lower()}" aria-label="Star {alt}">'
         f'<i aria-hidden="true"></i></button>'
-        f"<p><b>seed {card.seed}{small}</b> {escape(shorten(card.prompt, 60))}</p></li>"
+        f"<p><b>{escape(card.noise)}{small}</b> {escape(shorten(card.prompt, 60))}</p></li>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.lineage import Branch, Tree
 from pipeline_utils.thumbs import Thumbs
 from pipeline_utils.view import url
@@ -62,7 +62,12 @@ def label(card: Card) -> str:
     """What tells a picture from the others of its round."""
     if card.control:
         return "control"
-    return shorten(card.suffix.strip(" ,"), 40) if card.suffix else f"seed {card.seed}"
+    return shorten(card.suffix.strip(" ,"), 40) if card.suffix else card.noise
+
+
+def words(card: Card) -> str:
+    """A picture in words, for those who do not see it; escaped."""
+    return escape(f"{shorten(card.prompt, 200)}, {card.noise}" + (", control" if card.control else ""))
 
 
 def _title(root: Branch) -> str:
@@ -74,8 +79,7 @@ def _row(grown: Tree, branch: Branch, thumbs: Thumbs, pick: str | None) -> str:
     source = branch.parent
     head = ""
     if source is not None:
-        way = "seed" if source.suffix is None and not source.control else ""
-        name = escape(label(source)) if way else f"{escape(label(source))}, seed {source.seed}"
+        name = escape(label(source)) + ("" if label(source) == source.noise else f", {escape(source.noise)}")
         head = f'<p class="from">Round {branch.number} <span>from {name}</span></p>'
     where = f"Round {branch.number}" + (f" from {escape(label(source))}" if source else "")
     leaves = "".join(_leaf(card, thumbs, card.id == pick, card.id in grown.below) for card in branch.cards)
@@ -84,12 +88,11 @@ def _row(grown: Tree, branch: Branch, thumbs: Thumbs, pick: str | None) -> str:
 
 def _leaf(card: Card, thumbs: Thumbs, picked: bool, led: bool) -> str:
     mark = ' aria-current="true"' if picked else ""
-    words = escape(f"{shorten(card.prompt, 200)}, seed {card.seed}" + (", control" if card.control else ""))
-    name = escape(label(card))
+    name, alt = escape(label(card)), words(card)
     return (
         f"<li{' class=led' if led else ''}>"
-        f'<button type="button" class="leaf" data-id="{card.id}" title="{words}"{mark}>'
-        f'<img src="{url(thumbs.of(card))}" alt="{words}" loading="lazy" decoding="async" width="{card.width}" '
+        f'<button type="button" class="leaf" data-id="{card.id}" title="{alt}"{mark}>'
+        f'<img src="{url(thumbs.of(card))}" alt="{alt}" loading="lazy" decoding="async" width="{card.width}" '
         f'height="{card.height}"><span aria-hidden="true">{name}</span></button></li>'
     )
 

@@ -132,3 +132,54 @@ def test_a_shelf_whose_folder_is_not_there_yet_is_empty(tmp_path):
     assert index.newest_first() == []
     shelf.put(sample_picture())
     assert len(index.newest_first()) == 1
+
+
+def test_after_a_restart_the_kept_index_spares_reading_and_never_outlives_a_change(shelf, monkeypatch):
+    monkeypatch.setattr(cards, "_WORTH_KEEPING", 3)
+    paths = [shelf.put(sample_picture(seed, prompt="a <fox> ünïcode")) for seed in range(4)]
+    before = Cards(shelf, keep=True).newest_first()
+    seen = reads(monkeypatch)
+    assert Cards(shelf, keep=True).newest_first() == before
+    assert seen == []
+    paths[0].unlink()
+    paths[1].write_bytes(encode(sample_picture(9)))  # not what its name says
+    new = shelf.put(sample_picture(5))
+    assert [card.seed for card in Cards(shelf, keep=True).newest_first()] == [5, 3, 2]
+    assert sorted(seen) == sorted([paths[1].name, new.name])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"version":[0],"cards":[]}',
+        b"[" * 100_000,
+        "half",
+        "type",
+        "short",
+    ],
+)
+def test_a_kept_index_that_is_damaged_is_made_anew(shelf, monkeypatch, content):
+    monkeypatch.setattr(cards, "_WORTH_KEEPING", 1)
+    shelf.put(sample_picture(1))
+    before = Cards(shelf, keep=True).newest_first()
+    file = shelf.folder / ".index.json"
+    good = file.read_bytes()
+    changed = {"half": good[: len(good) // 2], "type": good.replace(b'"a red fox"', b'["a"]')}
+    changed["short"] = good.replace(b'"a red fox",', b"")
+    file.write_bytes(changed.get(content, content))
+    seen = reads(monkeypatch)
+    assert Cards(shelf, keep=True).newest_first() == before
+    assert len(seen) == 1
+    assert file.read_bytes() == good
+
+
+def test_without_being_asked_to_nothing_is_kept(shelf, monkeypatch):
+    monkeypatch.setattr(cards, "_WORTH_KEEPING", 1)
+    shelf.put(sample_picture(1))
+    Cards(shelf).newest_first()
+    assert [path.suffix for path in shelf.folder.iterdir()] == [".png"]

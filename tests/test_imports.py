@@ -26,7 +26,7 @@ ROWS = (
     ("studio", "replaying"),
     ("verify", "zero_gpu", "as_python"),
     ("models", "shelves"),
-    ("album", "lineage", "cards", "stars", "trash", "thumbs", "downloads"),
+    ("album", "lineage", "cards", "card", "card_file", "stars", "trash", "thumbs", "downloads"),
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
     ("sharing",),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),

@@ -4,10 +4,10 @@ import random
 import time
 from dataclasses import replace
 
-from pipeline_utils.cards import Card
+from pipeline_utils.card import Card
 from pipeline_utils.lineage import grow
 
-BASE = Card("", "", 0, "m", "a fox", 0, 64, 64, 1, None, None, False, "s")
+BASE = Card("", "", 0, "m", "a fox", 0, "seed 0", 64, 64, 1, None, None, False, "s")
 
 
 def card(name: str, changed: int, **changes) -> Card:

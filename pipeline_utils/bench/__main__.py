@@ -1,10 +1,12 @@
-"""python -m pipeline_utils.bench lanes | replays | resemblance
+"""python -m pipeline_utils.bench lanes | replays | resemblance | shelf
 
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
     python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
     python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
+    python -m pipeline_utils.bench shelf                  how quickly a shelf of 10,000 pictures opens
 
-All take --model (default: the bundled one) and print what they find as they go.
+Without a command: lanes, then shelf. All print what they find as they go, and all but shelf take --model
+(default: the bundled one).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pipeline_utils.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_utils.bench", description="Measure determinism and speed")
-    commands = parser.add_subparsers(dest="command", title="commands (default: lanes)")
+    commands = parser.add_subparsers(dest="command", title="commands (default: lanes, then shelf)")
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
     shared = argparse.ArgumentParser(add_help=False, parents=[named])
@@ -36,9 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     alike = commands.add_parser("resemblance", parents=[named], help="how well a picture's own pick is found by it")
     alike.add_argument("--steps", type=int, help="denoising steps of each picture (default: the model's own)")
     alike.add_argument("--prompts", type=int, default=8, help="first rounds made (default: 8)")
+    shelf = commands.add_parser("shelf", help="what a visitor with many pictures waits for")
+    shelf.add_argument("--pictures", type=int, default=10_000, help="on the shelf (default: 10000)")
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser.parse_args(given or ["lanes"])
+    if not given:
+        return main(["lanes"]) or main(["shelf"])
+    arguments = parser.parse_args(given)
     try:
+        if arguments.command == "shelf":
+            from pipeline_utils.bench.shelf import report as shelf_report
+
+            shelf_report(arguments.pictures)
+            return 0
         if arguments.command == "lanes":
             from pipeline_utils.bench.lanes import table
 
