@@ -2,7 +2,8 @@
 # make test   set up and run every check
 # make bench  figures of this machine, as ratios
 # make lint   style only
-# make pictures  the README's pictures, from the real page
+# make pictures  the README's pictures and animation, from the real page
+# make screenshots  every state of the page, wide and narrow, light and dark, into screenshots/
 
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -10,7 +11,7 @@ BIN := .venv/bin
 
 export MODEL HOST PORT
 
-.PHONY: run setup test bench lint browser pictures
+.PHONY: run setup test bench lint browser pictures screenshots
 run: setup
 	@$(BIN)/python app.py
 
@@ -40,6 +41,9 @@ test: lint browser
 
 pictures: browser
 	$(BIN)/python -m tests.readme_pictures
+
+screenshots: browser
+	$(BIN)/python -m tests.readme_pictures --screenshots
 
 bench: setup
 	$(BIN)/python -m pipeline_utils.bench
