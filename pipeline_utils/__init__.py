@@ -19,6 +19,7 @@ What is kept         png, parameters, picture: the file; shelf: the folder; shel
 What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script
 What is shown        api: endpoints; visit, view, view_preview, panels, pace, playing, handlers, ui:
                      the rounds; toasts: errors; theme; ui_verify, ui_proof: the other tabs
+                     ui_next, presets: the column beside the pick; exploring: its variations, all seeds at once
                      sharing, view_share, handlers_share, ui_share: links; view_compare: pick and origin
                      view_words, handlers_words: token meters
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made

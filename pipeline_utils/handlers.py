@@ -112,10 +112,11 @@ class Handlers:
 
     # Looking and picking
 
-    def show_round(self, visit: Visit, index: int) -> Parts:
+    def show_round(self, visit: Visit, index: int, request: gr.Request) -> Parts:
         with shown_as_toast():
             visit.show(index)
-        return panels.looked(visit, self.studio, self.player.waiting)
+        grid = panels.grid(visit, busy=self.player.is_busy(request))
+        return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
     def pick(self, visit: Visit, event: gr.SelectData, request: gr.Request) -> Parts:
         with shown_as_toast():
@@ -191,7 +192,8 @@ class Handlers:
         sheet = visit.shown
         if sheet is None or sheet.running or not sheet.tiles:
             raise UserError("There is no finished round to download yet.")
-        return sheet, f"round-{sheet.round.number}_seed-{sheet.seed}"
+        seeds = f"{sheet.rows}-seeds" if sheet.rows > 1 else f"seed-{sheet.seed}"
+        return sheet, f"round-{sheet.round.number}_{seeds}"
 
 
 def _file_name(value: object) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils import view, view_compare
+from pipeline_utils import presets, view, view_compare
 from pipeline_utils.as_python import as_python
 from pipeline_utils.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
 from pipeline_utils.errors import UserError
@@ -71,13 +71,24 @@ def picked(visit: Visit, busy: bool) -> Parts:
         "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
         "next_title": view.next_round(pick),
         "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),
+        "grid": grid(visit, busy),
+        "vary": gr.update(interactive=pick is not None and not busy),
     }
+
+
+def grid(visit: Visit, busy: bool) -> Any:
+    """The button that makes a grid: on how many seeds."""
+    rows, seeds = len(visit.rows()), len(visit.seeds())
+    label = "On all seeds" if rows < 2 else f"On all {rows} seeds" if rows == seeds else f"On {rows} of {seeds} seeds"
+    return gr.update(value=label, interactive=rows > 1 and not busy)
 
 
 def busy() -> Parts:
     return {
         "make": gr.update(interactive=False),
         "next": gr.update(interactive=False),
+        "grid": gr.update(interactive=False),
+        "vary": gr.update(interactive=False),
         "stop": gr.update(visible=True, interactive=True),
     }
 
@@ -86,6 +97,8 @@ def idle(visit: Visit) -> Parts:
     return {
         "make": gr.update(interactive=True),
         "next": gr.update(interactive=visit.pick is not None),
+        "grid": grid(visit, busy=False),
+        "vary": gr.update(interactive=visit.pick is not None),
         "stop": gr.update(visible=False),
     }
 
@@ -105,5 +118,5 @@ def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
         "width": {"value": spec.width, "interactive": not fixed},
         "height": {"value": spec.height, "interactive": not fixed},
         "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},
-        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes)},
+        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes), "known": presets.known(spec)},
     } | {f"example {n}": {"value": text, "visible": bool(text)} for n, text in enumerate(examples)}

@@ -45,6 +45,12 @@ class Round:
         return parents.pop() if len(parents) == 1 else None
 
     @property
+    def columns(self) -> int | None:
+        """Pictures in a row of a grid, which its control leads; None for a round that is no grid."""
+        controls = [at for at, place in enumerate(self.places) if place.control]
+        return controls[1] if len(controls) > 1 else None
+
+    @property
     def recipes(self) -> list[Recipe]:
         return [place.recipe for place in self.places]
 

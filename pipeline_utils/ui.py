@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_function_description
 
-from pipeline_utils import theme, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
+from pipeline_utils import theme, ui_next, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
 from pipeline_utils.api import endpoints
-from pipeline_utils.catalog import ASSETS, ModelSpec, catalog
+from pipeline_utils.catalog import ModelSpec, catalog
 from pipeline_utils.errors import ModelError
+from pipeline_utils.exploring import Exploring
 from pipeline_utils.handlers import Handlers
 from pipeline_utils.panels import fields
-from pipeline_utils.rounds import MAX_SUFFIXES
 from pipeline_utils.studio import Studio
 from pipeline_utils.visit import Visit
 from pipeline_utils.wiring import LOOK, PICK, RUN, Page, Parts, placed
@@ -160,18 +159,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                         )
                         parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
                 with gr.Column(elem_id="next-box", min_width=0):
-                    parts["next_title"] = gr.HTML(view.next_round(None))
-                    parts["suffixes"] = gr.HTML(
-                        html_template='<div class="suffixes"></div>',
-                        js_on_load="secondRound.suffixList(element.querySelector('.suffixes'), props, watch)",
-                        apply_default_css=False,
-                        elem_id="suffixes",
-                        presets=json.loads((ASSETS / "style_suffixes.json").read_text("utf-8")),
-                        most=MAX_SUFFIXES,
-                        **own["suffixes"],
-                    )
-                    parts["suffix_words"] = gr.HTML(elem_id="suffix-words")
-                    parts["next"] = gr.Button("Second round", variant="primary", interactive=False, elem_id="next")
+                    parts |= ui_next.build(own["suffixes"])
     return parts
 
 
@@ -209,10 +197,15 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
         on([chip.click], handlers.example, [visit, chip, *settings], ("prompt", *RUN, *LOOK, *PICK), **slot)
     again = [visit, parts["suffixes"], parts["cut"]]
     on([parts["next"].click], handlers.next_round, again, RUN + LOOK + PICK, **slot)
+    exploring = Exploring(handlers.studio, handlers.player)
+    on([parts["grid"].click], exploring.all_seeds, again, RUN + LOOK + PICK, **slot)
+    between = [visit, parts["second_seeds"], parts["strength"], parts["cut"]]
+    more = [parts["vary"].click, parts["second_seeds"].submit]
+    on(more, exploring.variations, between, RUN + LOOK + PICK, **slot)
     on([parts["seeds"].change], handlers.count, [parts["seeds"]], ("make",), queue=False, trigger_mode="always_last")
     # Past the queue: a full house must not keep anyone from stopping.
     on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False)
-    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], LOOK)
+    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], (*LOOK, "grid"))
     on([parts["gallery"].select], handlers.pick, [visit], PICK)
     on([parts["model"].input], handlers.switch, [visit, parts["model"]], RUN + form, **slot)
     for name, function in (("sheet_button", handlers.sheet_file), ("zip_button", handlers.zip_file)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline_utils.catalog import ModelSpec, sampler_label
+from pipeline_utils.recipe import Recipe
 from pipeline_utils.resemblance import percent
 from pipeline_utils.visit import Pick, Sheet, Visit
 
@@ -28,6 +29,10 @@ NO_PICK = """
   <div class="frame" aria-hidden="true"></div>
   <p class="quiet">Pick a picture with a click, or with Tab and Enter.</p>
 </section>
+"""
+
+VARIATIONS = """
+<p class="quiet">Pictures on the way from your pick to other seeds. Strength 0 is the pick, 1 the other seed.</p>
 """
 
 _ORDINALS = ("", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
@@ -82,13 +87,28 @@ def caption(sheet: Sheet, index: int) -> str:
             text += " · equal to the pick" if sheet.controls[index] == "equal" else " · differs from the pick"
     elif place.suffix is not None:
         text = place.suffix.strip(" ,")
+    elif place.recipe.variation_seed is not None:
+        text = f"{strength(place.recipe)} towards seed {place.recipe.variation_seed}"
     else:
         text = f"seed {place.recipe.seed}"
+    if sheet.round.columns:  # a grid, whose rows are seeds
+        text = f"{noise(place.recipe)} · {text}"
     if tile is None:
         return text + " …"
     if tile.alike is not None and not place.control:
         text += f" · {percent(tile.alike)} % alike"
     return text + " · blacked out by the safety checker" if tile.flagged else text
+
+
+def strength(recipe: Recipe) -> str:
+    return f"{100 * recipe.variation_strength:g} %"
+
+
+def noise(recipe: Recipe) -> str:
+    """What a picture starts from, in a few words."""
+    if recipe.variation_seed is None:
+        return f"seed {recipe.seed}"
+    return f"seed {recipe.seed} → {recipe.variation_seed}, {strength(recipe)}"
 
 
 def heading(visit: Visit) -> str:
@@ -101,11 +121,13 @@ def heading(visit: Visit) -> str:
         return f'<div class="round-head"><h2>Round 1</h2><p>{prompt}</p></div>'
     verdict = ""
     if sheet.control == "equal":
-        verdict = '<p class="verdict equal">Control and pick: equal, bit for bit</p>'
+        words = "Control and pick" if sheet.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
+        verdict = f'<p class="verdict equal">{words}: equal, bit for bit</p>'
     elif sheet.control:
         verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
     return (
-        f'<div class="round-head"><h2>Round {sheet.round.number} <small>seed {sheet.seed}</small></h2>'
+        f'<div class="round-head" data-columns="{sheet.round.columns or ""}">'
+        f"<h2>Round {sheet.round.number} <small>{sheet.name}</small></h2>"
         f"<p>{prompt}</p>{verdict}</div>"
     )
 
@@ -129,11 +151,14 @@ def pick(picked: Pick | None, frame: str = "") -> str:
         "Recipe": recipe.id,
         "Picture": picked.id,
     }
+    way = ""
+    if recipe.variation_seed is not None:
+        way = f"<span>{strength(recipe)} towards seed {recipe.variation_seed}</span> "
     rows = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
     prompt = escape(recipe.prompt)
     return (
         f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
-        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> <span>round {picked.round}</span></p>'
+        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> {way}<span>round {picked.round}</span></p>'
         f'<p class="prompt">{prompt}</p>'
         '<p class="quiet">Made on this machine, where the same bits come out again.</p>'
         f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"

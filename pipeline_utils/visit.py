@@ -11,7 +11,7 @@ from pipeline_utils.album import Album
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture import Picture
 from pipeline_utils.recipe import Recipe
-from pipeline_utils.rounds import Round
+from pipeline_utils.rounds import MAX_GRID, Round
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
 
@@ -52,10 +52,23 @@ class Sheet:
         return self.round.places[0].recipe.seed
 
     @property
+    def rows(self) -> int:
+        """How many pictures the round leads on from."""
+        return sum(place.control for place in self.round.places)
+
+    @property
+    def name(self) -> str:
+        """What a later round is made from, in a few words."""
+        if self.rows > 1:
+            return f"{self.rows} seeds"
+        varied = any(place.suffix is None and not place.control for place in self.round.places)
+        return f"around seed {self.seed}" if varied else f"seed {self.seed}"
+
+    @property
     def title(self) -> str:
         if self.round.number == 1:
             return f"Round 1 · {shorten(self.prompt, 28)}"
-        return f"Round {self.round.number} · seed {self.seed}"
+        return f"Round {self.round.number} · {self.name}"
 
     def stop(self) -> None:
         """Ends the round with the pictures it has; the places of the others are given up."""
@@ -159,6 +172,29 @@ class Visit:
         self.pick = Pick(
             tile.id, tile.file, place.recipe, number, place.parent, tile.alike, place.suffix, place.control
         )
+
+    def seeds(self) -> list[Tile]:
+        """The pictures of the pick's round, else of the one that is shown, that have its prompt: one a seed."""
+        pick = self.pick.id if self.pick else None
+        sheets = [sheet for sheet in (self.shown, *self.sheets) if sheet is not None]
+        home = next((sheet for sheet in sheets if any(t.id == pick for t in sheet.tiles.values())), self.shown)
+        if home is None:
+            return []
+        recipes = {at: home.round.places[at].recipe for at in sorted(home.tiles)}
+        here = next((at for at in recipes if home.tiles[at].id == pick), None)
+        prompt = home.prompt if here is None else recipes[here].prompt
+        found: dict[tuple, int] = {}
+        for at, recipe in recipes.items():
+            if recipe.prompt == prompt:
+                noise = (recipe.seed, recipe.variation_seed, recipe.variation_strength)
+                found[noise] = here if here is not None and recipe == recipes[here] else found.get(noise, at)
+        return [home.tiles[at] for at in found.values()]
+
+    def rows(self) -> list[Tile]:
+        """As many of `seeds` as a grid takes, the pick among them."""
+        most, tiles = MAX_GRID[0], self.seeds()
+        pick = [tile for tile in tiles[most:] if self.pick and tile.id == self.pick.id]
+        return [*tiles[: most - len(pick)], *pick]
 
     @property
     def selected(self) -> int | None:

@@ -15,9 +15,9 @@ from pipeline_utils.handlers import Handlers
 Parts = dict[str, gr.blocks.Block]
 
 # The parts of the page that a handler speaks of when it is about a running round, a round, or the pick.
-RUN = ("status", "make", "next", "stop", "previews")
+RUN = ("status", "make", "next", "grid", "vary", "stop", "previews")
 LOOK = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "files", "script", "python")
-PICK = ("pick", "download", "next_title", "next")
+PICK = ("pick", "download", "next_title", "next", "grid", "vary")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ ROWS = (
     ("wiring",),
     ("ui_share",),
     ("handlers", "handlers_share", "handlers_words", "handlers_tree", "handlers_shelf", "ui_verify", "ui_proof"),
+    ("exploring", "ui_next"),
     ("playing",),
     ("panels", "view_preview", "ui_stops", "toasts", "reopen"),
     ("view_compare", "view_share", "view_words"),
@@ -30,7 +31,7 @@ ROWS = (
     ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
     ("sharing",),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
-    ("variation", "preview"),
+    ("variation", "preview", "presets"),
     ("recipe", "catalog", "folders", "specs", "settings"),
     ("errors", "pace"),
 )
