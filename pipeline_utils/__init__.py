@@ -13,7 +13,7 @@ What runs            runtime: device, loading, fingerprint; load_errors, words: 
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
-What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet
+What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet, grid_sheet
                      card, cards, card_file: the index of a shelf; lineage: its tree; album: both; reopen
                      stars, trash, thumbs, downloads
 What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script

@@ -74,7 +74,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def sheet(arguments: argparse.Namespace) -> int:
-    from pipeline_utils.contact_sheet import contact_sheet
+    from pipeline_utils.grid_sheet import round_sheet
 
     pictures = []
     for file in arguments.files:
@@ -85,7 +85,7 @@ def sheet(arguments: argparse.Namespace) -> int:
         if picture is None:
             raise InputError("picture", file.name, "it holds no recipe of this app")
         pictures.append(picture)
-    image = contact_sheet(pictures, arguments.title)
+    image = round_sheet(pictures, arguments.title)
     _write(arguments.output, image)
     print(plain(f"{arguments.output}: {len(pictures)} pictures"))
     return 0

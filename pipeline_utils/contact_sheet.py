@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture import Picture
+from pipeline_utils.rounds import towards
 from pipeline_utils.shelf import saving
 
 MAX_PICTURES = 64
@@ -22,8 +23,8 @@ MARGIN = 16  # pixels
 LABEL_LINES = 3
 TITLE_LINES = 2
 
-_PAPER, _INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
-_LABEL_SIZE, _TITLE_SIZE = 16, 22  # pixels
+PAPER, INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
+LABEL_SIZE, TITLE_SIZE = 16, 22  # pixels
 # Looked for by name when a label is in a script that Pillow's own font lacks.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
@@ -41,40 +42,40 @@ def contact_sheet(pictures: Sequence[Picture], title: str | None = None) -> Imag
     """1 to 64 pictures in a grid that is as square as can be, RGB, at most 4,300 pixels wide.
 
     Small pictures are enlarged smoothly, by a whole factor, to at least 256 pixels, large ones reduced
-    to 512. Under each: its seed, and its suffix or "control"; "pick" where another picture of
+    to 512. Under each: its seed and variation, and its suffix or "control"; "pick" where another picture of
     the sheet came from it. Raises InputError when there are no pictures, or too many.
     """
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise InputError("pictures", len(pictures), f"a contact sheet holds 1 to {MAX_PICTURES}")
     # 1. Measure: one cell size for all, so that the grid stays straight with pictures of any shape.
-    tiles = [_tile(picture.image) for picture in pictures]
+    tiles = [tile(picture.image) for picture in pictures]
     cell = max(MIN_TILE, *(tile.width for tile in tiles))
     tall = max(tile.height for tile in tiles)
     columns = math.ceil(math.sqrt(len(tiles)))
     width = columns * (cell + MARGIN) + MARGIN
     parents = {picture.lineage.parent for picture in pictures}
     labels = [label(picture, picture.id in parents) for picture in pictures]
-    title = (title or "").translate(_DASHES_AND_QUOTES)
-    large = font_for(title, _TITLE_SIZE)
+    title = printable(title or "")
+    large = font_for(title, TITLE_SIZE)
     heading = wrap(title, large, width - 2 * MARGIN, TITLE_LINES)
-    fonts = [font_for(head + tail, _LABEL_SIZE) for head, tail in labels]
+    fonts = [font_for(head + tail, LABEL_SIZE) for head, tail in labels]
     texts = [[head, *wrap(tail, font, cell, LABEL_LINES - 1)] for (head, tail), font in zip(labels, fonts, strict=True)]
     # 2. Lay out: every row is as high as its longest label.
     rows = [range(at, min(at + columns, len(tiles))) for at in range(0, len(tiles), columns)]
-    line, title_line = _LABEL_SIZE + 6, _TITLE_SIZE + 8
+    line, title_line = LABEL_SIZE + 6, TITLE_SIZE + 8
     heights = [tall + line * max(len(texts[i]) for i in row) + MARGIN for row in rows]
     top = MARGIN + len(heading) * title_line + (MARGIN if heading else 0)
-    sheet = Image.new("RGB", (width, top + sum(heights) + MARGIN), _PAPER)
+    sheet = Image.new("RGB", (width, top + sum(heights) + MARGIN), PAPER)
     # 3. Draw.
     draw = ImageDraw.Draw(sheet)
     for n, text in enumerate(heading):
-        draw.text((MARGIN, MARGIN + n * title_line), text, _INK, large)
+        draw.text((MARGIN, MARGIN + n * title_line), text, INK, large)
     for row, height in zip(rows, heights, strict=True):
         for column, i in enumerate(row):
             left = MARGIN + column * (cell + MARGIN)
             sheet.paste(tiles[i], (left + (cell - tiles[i].width) // 2, top + (tall - tiles[i].height) // 2))
             for n, text in enumerate(texts[i]):
-                draw.text((left, top + tall + 4 + n * line), text, _FAINT if n else _INK, fonts[i])
+                draw.text((left, top + tall + 4 + n * line), text, _FAINT if n else INK, fonts[i])
         top += height
     return sheet
 
@@ -83,7 +84,13 @@ def label(picture: Picture, picked: bool) -> tuple[str, str]:
     """The line and the further text under a picture."""
     mark = " · control" if picture.lineage.control else " · pick" if picked else ""
     suffix = (picture.lineage.suffix or "").lstrip(" ,")  # as it is joined to a prompt: ", watercolor"
-    return f"seed {picture.recipe.seed}{mark}", suffix.translate(_DASHES_AND_QUOTES)
+    seed, _, variation = towards(picture.recipe).partition(", ")
+    return seed + mark, printable("; ".join(filter(None, (variation, suffix))))
+
+
+def printable(text: str) -> str:
+    """`text` with characters that Pillow's own font has."""
+    return text.translate(_DASHES_AND_QUOTES)
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
@@ -129,7 +136,7 @@ def zip_pictures(paths: Sequence[Path], file: Path | str | BinaryIO) -> None:
             raise
 
 
-def _tile(image: Image.Image) -> Image.Image:
+def tile(image: Image.Image) -> Image.Image:
     longer = max(image.size)
     if longer < MIN_TILE:
         factor = math.ceil(MIN_TILE / longer)

@@ -17,9 +17,10 @@ import gradio as gr
 
 from pipeline_utils import panels, view
 from pipeline_utils.catalog import ModelSpec
-from pipeline_utils.contact_sheet import contact_sheet, zip_pictures
+from pipeline_utils.contact_sheet import zip_pictures
 from pipeline_utils.downloads import place_for
 from pipeline_utils.errors import UserError
+from pipeline_utils.grid_sheet import round_sheet
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
 from pipeline_utils.rounds import parse_seeds
@@ -131,7 +132,7 @@ class Handlers:
             sheet, name = self._shown(visit)
             title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
             shelf = visit.shelf(self.studio.shelves)
-            image = contact_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
+            image = round_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
             file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".png")
             with saving(file.parent):
                 image.save(file)

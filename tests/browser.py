@@ -102,6 +102,7 @@ def chromium(playwright: Playwright) -> Browser:
     if program is None and not Path(playwright.chromium.executable_path).exists():
         message = "No Chromium here: apt-get install chromium, or playwright install chromium."
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    expect.set_options(timeout=30_000)  # a busy machine may take its time
     return playwright.chromium.launch(executable_path=program, args=FLAGS)
 
 

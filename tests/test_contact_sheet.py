@@ -12,6 +12,7 @@ from PIL import Image, ImageFont
 
 from pipeline_utils.contact_sheet import LABEL_LINES, MARGIN, contact_sheet, font_for, label, wrap, zip_pictures
 from pipeline_utils.errors import CapacityError, InputError
+from pipeline_utils.grid_sheet import grid_rows, round_sheet
 from pipeline_utils.picture import Lineage, Picture
 from pipeline_utils.shelf import Shelf
 
@@ -76,6 +77,13 @@ def test_labels_tell_seed_suffix_control_and_pick():
     assert label(sample_picture(0, suffix=", watercolor"), False) == ("seed 0", "watercolor")
 
 
+def test_the_label_of_a_variation_says_where_it_leads():
+    varied = sample_picture(42, variation_seed=7, variation_strength=0.2)
+    assert label(varied, False) == ("seed 42", "20 % towards seed 7")
+    styled = sample_picture(42, variation_seed=7, variation_strength=0.2, suffix=", flat")
+    assert label(styled, False) == ("seed 42", "20 % towards seed 7; flat")
+
+
 def ink(sheet: Image.Image) -> int:
     """How many pixels are dark: text, when the pictures are light."""
     return int((np.asarray(sheet).max(axis=-1) < 128).sum())
@@ -128,6 +136,62 @@ def test_a_full_sheet_with_long_labels_takes_seconds():
     began = time.perf_counter()
     contact_sheet(pictures, "y " * 1000)
     assert time.perf_counter() - began < 10
+
+
+def grid_of(colors: list[list[tuple]], suffixes: list[str]) -> list[Picture]:
+    """Rows of one-color pictures of seeds 0, 1, ..., the control first, row by row."""
+    return [
+        plain(color, seed=seed, parent=f"{seed:016x}", round=2, suffix=suffix, control=suffix is None)
+        for seed, row in enumerate(colors)
+        for color, suffix in zip(row, [None, *suffixes], strict=True)
+    ]
+
+
+COLORS = [[(200, 0, 0), (0, 200, 0), (0, 0, 200)], [(200, 200, 0), (0, 200, 200), (200, 0, 200)]]
+
+
+def test_a_grid_has_a_row_for_each_seed_and_a_column_for_each_suffix():
+    pictures = grid_of(COLORS, [", flat", ", neon"])
+    sheet = round_sheet(pictures, "a red fox")
+    places = [[boxes_of(sheet, color) for color in row] for row in COLORS]
+    assert len({box[1] for box in places[0]}) == len({box[1] for box in places[1]}) == 1
+    assert [box[0] for box in places[0]] == [box[0] for box in places[1]] == sorted(box[0] for box in places[0])
+    assert places[0][0][3] < places[1][0][1]
+    assert {(right - left, bottom - top) for row in places for left, top, right, bottom in row} == {(256, 256)}
+    # Names at the edges: the seeds left of the rows, the suffixes above the columns.
+    dark = np.asarray(sheet).max(axis=-1) < 128
+    for row in places:
+        assert dark[row[0][1] : row[0][3], : row[0][0] - MARGIN].sum() > 20
+    for box in places[0]:
+        assert dark[: box[1], box[0] : box[2]].sum() > 20
+
+
+def test_a_grid_that_was_ended_early_leaves_its_missing_places_blank():
+    sheet = round_sheet(grid_of(COLORS, [", flat", ", neon"])[:-1])
+    white = boxes_of(sheet, COLORS[0][2])[0], boxes_of(sheet, COLORS[1][0])[1]
+    assert sheet.getpixel((white[0] + 128, white[1] + 128)) == (255, 255, 255)
+    assert (np.asarray(sheet) == COLORS[1][2]).all(axis=-1).sum() == 0
+
+
+def test_what_is_no_grid_is_a_contact_sheet():
+    pictures = grid_of(COLORS, [", flat", ", neon"])
+    first = sample_picture(3)
+    for others in (pictures[:3], [*pictures, first], pictures[1:], [first], [*pictures, pictures[1]]):
+        assert grid_rows(others) is None
+        assert round_sheet(others).size == contact_sheet(others).size
+    assert len(grid_rows(pictures)) == 2
+
+
+def test_the_largest_grid_with_long_names_is_a_sheet():
+    suffixes = [f", {n} " + "x" * 180 for n in range(8)]
+    pictures = [
+        sample_picture(seed, prompt=f"prompt {seed} " + "y " * 200, parent=f"{seed:016x}", suffix=s, control=s is None)
+        for seed in range(4)
+        for s in [None, *suffixes]
+    ]
+    sheet = round_sheet(pictures, "z " * 1000)
+    assert sheet.width == MARGIN + 150 + 9 * (256 + MARGIN)
+    assert 4 * 256 < sheet.height < 4 * (256 + MARGIN) + 300
 
 
 def test_a_zip_holds_the_files_themselves_uncompressed_and_in_order(tmp_path):

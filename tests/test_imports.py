@@ -28,7 +28,7 @@ ROWS = (
     ("verify", "zero_gpu", "as_python"),
     ("models", "shelves"),
     ("album", "lineage", "cards", "card", "card_file", "stars", "trash", "thumbs", "downloads"),
-    ("engine", "slots", "shelf", "contact_sheet", "claim", "compare", "verdict"),
+    ("engine", "slots", "shelf", "contact_sheet", "grid_sheet", "claim", "compare", "verdict"),
     ("sharing",),
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
     ("variation", "preview", "presets"),
