@@ -61,7 +61,8 @@ class Sheet:
         """What a later round is made from, in a few words."""
         if self.rows > 1:
             return f"{self.rows} seeds"
-        varied = any(place.suffix is None and not place.control for place in self.round.places)
+        others = [place for place in self.round.places if not place.control]
+        varied = bool(others) and all(place.suffix is None for place in others)
         return f"around seed {self.seed}" if varied else f"seed {self.seed}"
 
     @property
