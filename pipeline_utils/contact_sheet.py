@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture import Picture
-from pipeline_utils.rounds import towards
+from pipeline_utils.rounds import way
 from pipeline_utils.shelf import saving
 
 MAX_PICTURES = 64
@@ -84,8 +84,7 @@ def label(picture: Picture, picked: bool) -> tuple[str, str]:
     """The line and the further text under a picture."""
     mark = " · control" if picture.lineage.control else " · pick" if picked else ""
     suffix = (picture.lineage.suffix or "").lstrip(" ,")  # as it is joined to a prompt: ", watercolor"
-    seed, _, variation = towards(picture.recipe).partition(", ")
-    return seed + mark, printable("; ".join(filter(None, (variation, suffix))))
+    return f"seed {picture.recipe.seed}{mark}", printable("; ".join(filter(None, (way(picture.recipe), suffix))))
 
 
 def printable(text: str) -> str:

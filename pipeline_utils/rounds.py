@@ -96,11 +96,16 @@ def _between(picked: Recipe, seed: int, strength: float) -> Recipe:
     return replace(picked, variation_seed=seed, variation_strength=strength)
 
 
+def way(recipe: Recipe) -> str:
+    """Where the variation of a recipe leads: "20 % towards seed 7"; "" without one."""
+    if recipe.variation_seed is None:
+        return ""
+    return f"{100 * recipe.variation_strength:g} % towards seed {recipe.variation_seed}"
+
+
 def towards(recipe: Recipe) -> str:
     """The noise of a recipe in words: "seed 2", or "seed 2, 20 % towards seed 7"."""
-    if recipe.variation_seed is None:
-        return f"seed {recipe.seed}"
-    return f"seed {recipe.seed}, {100 * recipe.variation_strength:g} % towards seed {recipe.variation_seed}"
+    return f"seed {recipe.seed}" + (f", {way(recipe)}" if way(recipe) else "")
 
 
 def grid(

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pipeline_utils.catalog import ModelSpec, sampler_label
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.resemblance import percent
+from pipeline_utils.rounds import way
 from pipeline_utils.visit import Pick, Sheet, Visit
 
 HEADER = """
@@ -87,10 +88,8 @@ def caption(sheet: Sheet, index: int) -> str:
             text += " · equal to the pick" if sheet.controls[index] == "equal" else " · differs from the pick"
     elif place.suffix is not None:
         text = place.suffix.strip(" ,")
-    elif place.recipe.variation_seed is not None:
-        text = f"{strength(place.recipe)} towards seed {place.recipe.variation_seed}"
     else:
-        text = f"seed {place.recipe.seed}"
+        text = way(place.recipe) or f"seed {place.recipe.seed}"
     if sheet.round.columns:  # a grid, whose rows are seeds
         text = f"{noise(place.recipe)} · {text}"
     if tile is None:
@@ -100,15 +99,11 @@ def caption(sheet: Sheet, index: int) -> str:
     return text + " · blacked out by the safety checker" if tile.flagged else text
 
 
-def strength(recipe: Recipe) -> str:
-    return f"{100 * recipe.variation_strength:g} %"
-
-
 def noise(recipe: Recipe) -> str:
     """What a picture starts from, in a few words."""
     if recipe.variation_seed is None:
         return f"seed {recipe.seed}"
-    return f"seed {recipe.seed} → {recipe.variation_seed}, {strength(recipe)}"
+    return f"seed {recipe.seed} → {recipe.variation_seed}, {100 * recipe.variation_strength:g} %"
 
 
 def heading(visit: Visit) -> str:
@@ -151,14 +146,12 @@ def pick(picked: Pick | None, frame: str = "") -> str:
         "Recipe": recipe.id,
         "Picture": picked.id,
     }
-    way = ""
-    if recipe.variation_seed is not None:
-        way = f"<span>{strength(recipe)} towards seed {recipe.variation_seed}</span> "
+    variation = f"<span>{way(recipe)}</span> " if way(recipe) else ""
     rows = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
     prompt = escape(recipe.prompt)
     return (
         f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
-        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> {way}<span>round {picked.round}</span></p>'
+        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> {variation}<span>round {picked.round}</span></p>'
         f'<p class="prompt">{prompt}</p>'
         '<p class="quiet">Made on this machine, where the same bits come out again.</p>'
         f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"

@@ -320,7 +320,7 @@ def test_what_a_client_forges_about_variations_and_grids_is_refused(app):
 
     assert "no pick yet" in said(wire.send("page_variations", [None, "9", 0.2, False]))
     assert "several seeds" in said(wire.send("page_all_seeds", [None, [", a"], False]))
-    assert wire.send("page_first_round", [None, "a red fox", "0-1", "", 3, 5.0, None, None, None, False])["success"]
+    assert wire.send("page_first_round", [None, "a forged fox", "0-1", "", 3, 5.0, None, None, None, False])["success"]
     for suffixes in ("text", None, 7, [7], [", a"] * 2, {"0": ", a"}, [f", {n}" for n in range(9)], []):
         assert "suffix" in said(wire.send("page_all_seeds", [None, suffixes, False]))
     newest = max(app.data.glob("**/seed-0_*.png"), key=lambda file: file.stat().st_mtime_ns)
