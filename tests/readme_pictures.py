@@ -234,8 +234,9 @@ def open_tab(page: Page, name: str) -> None:
         page.locator(".overflow-menu button").first.click()
         tab = page.locator(".overflow-dropdown button", has_text=name)
     tab.click()
-    expect(page.locator(f"#{name.lower()}, #{name.lower()}-intro").first).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    seen = {"Tree": "#tree .leaf", "Shelf": "#shelf li[data-id]"}.get(name, f"#{name.lower()}-intro")
+    expect(page.locator(seen).first).to_be_visible(timeout=60_000)
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
 
 
 def main() -> None:
