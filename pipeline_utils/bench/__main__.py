@@ -1,11 +1,12 @@
-"""python -m pipeline_utils.bench lanes | replays | resemblance | shelf
+"""python -m pipeline_utils.bench lanes | page | replays | resemblance | shelf
 
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
+    python -m pipeline_utils.bench page                   how long a visitor waits, and what previews cost
     python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
     python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
     python -m pipeline_utils.bench shelf                  how quickly a shelf of 10,000 pictures opens
 
-Without a command: lanes, then shelf. All print what they find as they go, and all but shelf take --model
+Without a command: lanes, page and shelf. All print what they find as they go, and all but shelf take --model
 (default: the bundled one).
 """
 
@@ -24,13 +25,15 @@ from pipeline_utils.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_utils.bench", description="Measure determinism and speed")
-    commands = parser.add_subparsers(dest="command", title="commands (default: lanes, then shelf)")
+    commands = parser.add_subparsers(dest="command", title="commands (default: lanes, page, shelf)")
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
     shared = argparse.ArgumentParser(add_help=False, parents=[named])
     shared.add_argument("--steps", type=int, default=4, help="denoising steps of each picture (default: 4)")
     lanes = commands.add_parser("lanes", parents=[shared], help="a table of what agrees in bits, and how fast it is")
     lanes.add_argument("--pictures", type=int, default=8, help="seeds compared (default: 8)")
+    page = commands.add_parser("page", parents=[named], help="how long a visitor waits, and what previews cost")
+    page.add_argument("--repeats", type=int, default=7, help="rounds with and without previews (default: 7)")
     replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
     replays.add_argument("--processes", type=int, default=4, help="how often to start anew (default: 4)")
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shelf.add_argument("--pictures", type=int, default=10_000, help="on the shelf (default: 10000)")
     given = list(sys.argv[1:] if argv is None else argv)
     if not given:
-        return main(["lanes"]) or main(["shelf"])
+        return main(["lanes"]) or main(["page"]) or main(["shelf"])
     arguments = parser.parse_args(given)
     try:
         if arguments.command == "shelf":
@@ -54,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from pipeline_utils.bench.lanes import table
 
             table(arguments.model, arguments.steps, arguments.pictures)
+            return 0
+        if arguments.command == "page":
+            from pipeline_utils.bench.page import measure
+
+            measure(arguments.model, arguments.repeats)
             return 0
         if arguments.command == "resemblance":
             from pipeline_utils.bench.resemblance import report

@@ -1,0 +1,202 @@
+"""How long a visitor of the page waits: for the page, a preview, a picture, the round; and what previews cost.
+
+The real app is started as its users start it and asked over the page's own protocol, so no browser is
+needed; where Playwright and a Chromium are, a browser also says when the page can be used and what it weighs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_utils.catalog import resolve
+from pipeline_utils.errors import UserError
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_START = 600  # seconds that a start may take
+_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@dataclass(frozen=True)
+class App:
+    url: str
+    pid: int
+    began: float  # when the command was given, by time.monotonic
+    answered: float  # seconds until it served a page
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds from the press of the button. processor: seconds of all cores, None where nobody counts them."""
+
+    preview: float | None
+    picture: float
+    whole: float
+    processor: float | None
+
+
+def measure(model: str, repeats: int) -> None:
+    """Prints all figures of one run. Raises UserError for an unknown model or an app that does not start."""
+    spec = resolve(model)
+    with contextlib.ExitStack() as stack:
+        browser = stack.enter_context(_browser())
+        with_, started = stack.enter_context(_app(model, True)), None
+        if browser is not None:
+            started = _loaded(browser, with_)
+        without = stack.enter_context(_app(model, False))
+        print(f"{spec.title}, 4 pictures, {spec.num_inference_steps} steps, {repeats} rounds of each kind in turn")
+        for app in (with_, without):  # the first round of a process pays for what is made once
+            _round(app, spec.examples[0], "0-3")
+        pairs = []
+        for n in range(repeats):
+            order = (with_, without) if n % 2 == 0 else (without, with_)
+            found = {app: _round(app, spec.examples[0], "0-3") for app in order}
+            pairs.append((found[with_], found[without]))
+        _table(pairs)
+    print("| the page | |")
+    print("|---|---|")
+    print(f"| from command to first answer | {with_.answered:.1f} s |")
+    if started is None:
+        print("| from command to usable page; its weight | needs Playwright (requirements-dev.txt) and a Chromium |")
+        return
+    usable, count, weight = started
+    print(f"| from command to usable page | {usable:.1f} s |")
+    print(f"| first load | {weight / 1024:,.0f} KiB in {count} requests |")
+
+
+def _table(pairs: list[tuple[Round, Round]]) -> None:
+    ours, plain = zip(*pairs, strict=True)
+
+    def middle(rounds: tuple[Round, ...], name: str) -> float | None:
+        values = [value for value in (getattr(each, name) for each in rounds) if value is not None]
+        return statistics.median(values) if values else None
+
+    base = middle(plain, "whole")
+    print("| median, the whole round without previews being 1 | with previews | without |")
+    print("|---|---|---|")
+    for name, text in (("preview", "first preview"), ("picture", "first picture"), ("whole", "whole round")):
+        cells = [middle(ours, name), middle(plain, name)]
+        print(f"| {text} | " + " | ".join("–" if c is None else f"{c / base:.2f} ({c:.2f} s)" for c in cells) + " |")
+    ratios = [one.whole / other.whole for one, other in pairs]
+    print(f"| cost of previews, median of {len(pairs)} pairs | {100 * (statistics.median(ratios) - 1):+.1f} % time | |")
+    if all(each.processor for pair in pairs for each in pair):
+        ratios = [one.processor / other.processor for one, other in pairs]
+        print(f"| | {100 * (statistics.median(ratios) - 1):+.1f} % processor time | |")
+
+
+@contextlib.contextmanager
+def _app(model: str, previews: bool) -> Iterator[App]:
+    """The app in a process and a folder of its own, on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.txt"
+        mine = {"MODEL": model, "PORT": str(port), "HOST": "127.0.0.1", "SECOND_ROUND_DATA": folder}
+        mine["SECOND_ROUND_PREVIEWS"] = str(previews)
+        began = time.monotonic()
+        with open(log, "wb") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "app.py"], cwd=_ROOT, env=os.environ | mine, stdout=stream, stderr=stream
+            )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not _answers(url):
+                if process.poll() is not None or time.monotonic() > began + _START:
+                    raise UserError("The app did not start: " + log.read_text("utf-8")[-500:].strip())
+                time.sleep(0.05)
+            yield App(url, process.pid, began, time.monotonic() - began)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=10).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
+
+
+def _round(app: App, prompt: str, seeds: str) -> Round:
+    """Presses the button that makes round one, as the page does, and watches what comes."""
+    with urllib.request.urlopen(app.url + "/config", timeout=30) as answer:
+        config = json.load(answer)
+    function = next(each for each in config["dependencies"] if each["api_name"] == "page_first_round")
+    fields = [None, prompt, seeds, "", None, None, None, None, None, False]
+    session = f"bench{time.monotonic_ns()}"
+    body = {"fn_index": function["id"], "data": fields, "session_hash": session}
+    base, used = app.url + "/gradio_api/queue/", _processor(app.pid)
+    began = time.monotonic()
+    join = urllib.request.Request(base + "join", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    urllib.request.urlopen(join, timeout=30).close()
+    preview = picture = None
+    with urllib.request.urlopen(base + f"data?session_hash={session}", timeout=_START) as stream:
+        for line in stream:
+            now = time.monotonic() - began
+            if preview is None and b"data-picture" in line:
+                preview = now
+            if picture is None and b"/pictures/" in line:
+                picture = now
+            if b'"process_completed"' in line:
+                if not json.loads(line[5:])["success"]:
+                    raise UserError("The app refused the round.")
+                spent = None if used is None else _processor(app.pid) - used
+                return Round(preview, now if picture is None else picture, now, spent)
+    raise UserError("The app broke off the round.")
+
+
+def _processor(pid: int) -> float | None:
+    """Seconds that all threads of a process computed, where /proc tells it."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def _browser() -> Iterator:
+    """A Chromium, None where there is none or Playwright is not installed."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        yield None
+        return
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
+        except Error:
+            yield None
+            return
+        yield browser
+        browser.close()
+
+
+def _loaded(browser, app: App) -> tuple[float, int, int]:
+    """Seconds from the command until a prompt can be typed; requests and bytes of the first load."""
+    page = browser.new_page()
+    finished = []
+    page.on("requestfinished", lambda request: finished.append(request))
+    page.goto(app.url)
+    page.get_by_label("Prompt", exact=True).fill("a red fox", timeout=1000 * _START)
+    usable = time.monotonic() - app.began
+    page.wait_for_timeout(1000)  # what the page fetches once it is there
+    sizes = [request.sizes() for request in finished]
+    page.close()
+    return usable, len(sizes), sum(each["responseBodySize"] + each["responseHeadersSize"] for each in sizes)
