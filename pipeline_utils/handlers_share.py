@@ -58,6 +58,10 @@ class Share:
             return {"linked": None}
         spec = self.studio.models.spec(self.studio.models.default)
         parts = {name: gr.update(value=link.values[name]) for name in ("prompt", "seeds") if name in link.values}
+        if "variation_seed" in link.values:
+            parts["second_seeds"] = gr.update(value=str(link.values["variation_seed"]))
+        if "variation_strength" in link.values:
+            parts["strength"] = gr.update(value=link.values["variation_strength"])
         return parts | self._filled(link, spec) | {"linked": link}
 
     def link_suffixes(self, kept: tuple[str, list[str]]) -> Parts:

@@ -12,6 +12,7 @@ from pipeline_utils.studio import Studio
 
 # The page waits this long before it asks, so that a quick typist does not ask at every letter.
 _PAUSE = "async (...values) => { await new Promise((done) => setTimeout(done, 150)); return values; }"
+_ASKED = ("prompt", "seeds", "second_seeds", "strength")
 _SETTINGS = ("negative", "steps", "guidance", "width", "height", "sampler")
 
 
@@ -25,7 +26,7 @@ def wire(parts: dict[str, gr.blocks.Block], on: Callable[..., None], studio: Stu
     on(typed, words.words, [visit, parts["prompt"], suffixes], ("words", "suffix_words"), **late)
     on([parts["pick"].change, suffixes.change], sharing.share, [visit, suffixes], ("share",), **late)
     filled = (*_SETTINGS, "linked_suffixes", "link_note")
-    on([gr.context.Context.root_block.load], sharing.open_link, [], ("prompt", "seeds", "linked", *filled))
+    on([gr.context.Context.root_block.load], sharing.open_link, [], (*_ASKED, "linked", *filled))
     on([parts["note"].change], sharing.link_model, [visit, link], filled)
     # An event of its own: an answer that leaves the list of suffixes out would empty it.
     on([linked_suffixes.change], sharing.link_suffixes, [linked_suffixes], ("suffixes",))

@@ -33,5 +33,8 @@ def opened(model: str | None, here: str, choose: bool, variation: tuple[int, flo
             f"It was made with <b>{escape(model)}</b>. This host runs {escape(here)}, which makes other pictures."
         )
     if variation is not None:
-        lines.append(f"Its picture is a variation: towards seed {variation[0]}, strength {variation[1]:g}.")
+        lines.append(
+            f"Its picture is a variation towards seed {variation[0]}, strength {variation[1]:g}: make the picture, "
+            "pick it, then make its variation."
+        )
     return "".join(f'<p class="quiet">{line}</p>' for line in lines)

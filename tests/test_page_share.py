@@ -30,6 +30,43 @@ def copy(visitor: Visitor, name: str) -> str:
     return visitor.page.evaluate("navigator.clipboard.readText()")
 
 
+def test_a_link_to_a_variation_leads_to_the_same_picture(visitors):
+    ada = visitors(permissions=["clipboard-read", "clipboard-write"])
+    ada.ask("a red fox", seeds="4", steps=3)
+    ada.expect_done(1)
+    ada.tiles.nth(0).click()
+    expect(ada.pick).to_contain_text("seed 4")
+    vary(ada, "9", 0.35)
+    ada.tiles.nth(1).click()
+    expect(ada.pick).to_contain_text("35 % towards seed 9")
+    ada.page.wait_for_function("document.querySelector('.share button')?.dataset.text.includes('variation_seed=9')")
+    link, first = copy(ada, "Copy link"), read(ada.picture_file()).picture
+    ben = visitors()
+    ben.page.goto(link)
+    expect(ben.page.locator("#link-note")).to_contain_text("make its variation", timeout=60_000)
+    ben.make.click()
+    ben.expect_done(1)
+    ben.tiles.nth(0).click()
+    expect(ben.pick).to_contain_text("seed 4")
+    vary(ben)
+    ben.tiles.nth(1).click()
+    expect(ben.pick).to_contain_text("35 % towards seed 9")
+    again = read(ben.picture_file()).picture
+    assert (again.recipe, again.pixel_sha256) == (first.recipe, first.pixel_sha256)
+
+
+def vary(visitor: Visitor, seeds: str = "", strength: float = 0.0) -> None:
+    """Makes variations of the pick, with what the fields say unless told otherwise."""
+    visitor.page.locator("#variations > button").click()
+    if seeds:
+        visitor.page.get_by_label("Second seeds").fill(seeds)
+        number = visitor.page.locator("#strength input[type=number]")
+        number.fill(str(strength))
+        number.press("Tab")
+    visitor.page.get_by_role("button", name="Make variations").click()
+    visitor.expect_done(2)
+
+
 def test_a_link_opens_the_page_with_the_recipe_and_makes_the_same_picture(visitors):
     ada = visitors(permissions=["clipboard-read", "clipboard-write"])
     ada.ask("a red fox & a <b>cup</b>", seeds="4-5", steps=3)
