@@ -205,7 +205,7 @@ def table(report: dict) -> str:
         ("mean distance of a second-round picture to its pick",
          f"{both['distance pick to second round']:.2f}", ""),
         ("mean pixel RMS between seeds (on [0, 1])", f"{both['pixel RMS between seeds']:.2f}", ""),
-        (f"a four-picture round at {report['steps']} steps, 2 CPU cores, fp32",
+        (f"a four-picture round at {report['steps']} steps, best of five, fp32, one CPU thread",
          f"{report['round seconds']:.1f} s", "3 s"),
         ("size of the folder", f"{report['megabytes']:.0f} MB", "64 MB"),
     ]  # fmt: skip

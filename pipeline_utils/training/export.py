@@ -25,14 +25,14 @@ class Defaults:
     num_inference_steps: int = 12
     guidance_scale: float = 4.0
     example_prompts: tuple[str, ...] = (
-        "a dog",
         "a burger",
-        "a penguin",
-        "a star on a blue background",
+        "a lion",
         "a strawberry",
+        "an avocado",
+        "a star on a blue background",
         "a pumpkin at night",
     )
-    default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", line art", ", sepia")
+    default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", line art", ", watercolor")
 
 
 def with_sampler(pipe: StableDiffusionPipeline, sampler: str) -> StableDiffusionPipeline:

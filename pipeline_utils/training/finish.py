@@ -49,7 +49,7 @@ def run_sheets(shop: Workshop, output: Path, folder: Path) -> None:
     sheets.save(sheets.grid(made, 24, [], []), folder / "concepts.webp")
     sheet = sheets.styles_sheet(pipe, shown, 0, steps, guidance)
     sheets.save(sheet, folder / "concepts-styles.webp")
-    suffixes = [*defaults["default_suffixes"], ", sticker", ", watercolor"]
+    suffixes = [*defaults["default_suffixes"], ", sticker", ", neon"]
     prompts = {"rounds": article(shown[0]), "rounds-night": f"{article(shown[-1])} at night"}
     for name, prompt in prompts.items():
         sheet = sheets.rounds_sheet(pipe, prompt, suffixes, 4, steps, guidance)
