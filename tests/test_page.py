@@ -140,7 +140,7 @@ def test_an_example_fills_the_prompt_and_runs_and_the_button_counts_seeds(visito
 
 
 def test_stop_keeps_what_is_finished_and_the_next_round_starts_clean(visitor):
-    visitor.ask("a red fox", seeds="0-63", steps=200)
+    visitor.ask("a red fox", seeds="0-63", steps=80)
     expect(visitor.tiles).to_have_count(64, timeout=PATIENCE)
     expect(visitor.make).to_be_disabled()
     expect(visitor.status).to_contain_text("4 of 64 pictures", timeout=PATIENCE)
@@ -159,7 +159,7 @@ def test_stop_keeps_what_is_finished_and_the_next_round_starts_clean(visitor):
     first = read(visitor.picture_file()).picture
     # The pick outlived the stop; the next round neither remembers a selection nor other pixels.
     expect(visitor.next).to_be_enabled()
-    visitor.ask("a red fox", seeds="1", steps=200)
+    visitor.ask("a red fox", seeds="1", steps=80)
     visitor.expect_done(1)
     expect(visitor.page.locator("#gallery .selected")).to_have_count(0)
     expect(visitor.pick).not_to_contain_text("seed")

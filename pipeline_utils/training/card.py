@@ -39,7 +39,7 @@ HISTORY = {
   16, `--rate 1e-3`). The encoder and the text encoder stayed as they were.
 
 The judge had 1,200 steps. Where this copy falls short: of the 408 pictures of the first sheet
-about 190, counted by eye, would not be recognised without their prompt, among them nearly all
+about 190, estimated in one pass by eye, would not be recognised without their prompt, among them nearly all
 whales, octopuses, horses, unicorns, ducks, snails, clouds, trains, bicycles and airplanes. The
 judge, who has seen nothing but these things, tells them apart and is kinder than people are.
 ", pixel art" is not
