@@ -14,14 +14,15 @@ What runs            runtime: device, loading, fingerprint; load_errors, words: 
                      variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet, grid_sheet
-                     card, cards, card_file: the index of a shelf; lineage: its tree; album: both; reopen
-                     stars, trash, thumbs, downloads
-What is proved       claim, compare, resemblance, verdict, verify; replaying; proof; as_python: the plain script
-What is shown        api: endpoints; visit, view, view_preview, panels, pace, playing, handlers, ui:
-                     the rounds; toasts: errors; theme; ui_verify, ui_proof: the other tabs
-                     ui_next, presets: the column beside the pick; exploring: its variations, all seeds at once
-                     sharing, view_share, handlers_share, ui_share: links; view_compare: pick and origin
-                     view_words, handlers_words: token meters
+                     card, card_file, cards: its index; lineage: its tree; album: both; stars, trash, thumbs, downloads
+What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
+                     lab, proof, proof_process, proof_reference: the experiments of the documentation
+What is shown        api: endpoints; visit, reopen: what a visitor made; toasts: errors; theme
+                     view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
+                     view_compare: pick and origin; view_words, handlers_words: token meters
+                     sharing, view_share, handlers_share, ui_share: links and what is copied
+                     view_tree, handlers_tree, ui_tree; view_shelf, handlers_shelf, ui_shelf; ui_verify; ui_proof,
+                     ui_stops: the other tabs; wiring, ui: the page
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made
 
 Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides
