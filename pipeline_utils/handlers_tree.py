@@ -8,6 +8,7 @@ from pipeline_utils import panels, reopen, view_tree
 from pipeline_utils.errors import InputError
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
+from pipeline_utils.sharing import is_link
 from pipeline_utils.thumbs import Thumbs
 from pipeline_utils.toasts import shown_as_toast
 from pipeline_utils.visit import Visit
@@ -24,10 +25,11 @@ class TreeHandlers:
     def arrive(self, visit: Visit, token: object, returning: object, request: gr.Request) -> Parts:
         """A page was opened. token: what the browser keeps; returning: it kept it already.
 
-        A returning visitor finds the newest round. Whose shelf it is stays so for the whole visit.
+        A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
+        Whose shelf it is stays so for the whole visit.
         """
         visit.owner = visit.owner or self.studio.shelves.owner(token)
-        if returning is not True or visit.sheets:
+        if returning is not True or visit.sheets or is_link(request.query_params or ()):
             return {}
         with shown_as_toast():
             reopen.restore(visit, visit.album(self.studio.shelves))

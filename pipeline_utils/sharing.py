@@ -59,6 +59,11 @@ def query(recipe: Recipe, suffixes: Iterable[str]) -> str:
     return urlencode([*pairs, *(("suffix", suffix) for suffix in suffixes)])
 
 
+def is_link(names: Iterable[str]) -> bool:
+    """True when one of these query parameters is a link's."""
+    return any(name in _READERS or name == "suffix" for name in names)
+
+
 def read_link(pairs: Sequence[tuple[str, str]]) -> Linked:
     """The link with these query parameters, in their order. What is refused is left out and told; other names are
     not ours. Never raises."""

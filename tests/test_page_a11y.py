@@ -99,7 +99,7 @@ def has_visible_focus(place: Locator) -> bool:
 
 def tab_to(visitor: Visitor, wanted: Locator, backwards: bool = False) -> None:
     """Presses Tab until `wanted` has the focus; every stop on the way shows that it has it."""
-    for _ in range(60):
+    for _ in range(100):
         if wanted.count() and wanted.evaluate("element => element === document.activeElement"):
             return
         visitor.page.keyboard.press("Shift+Tab" if backwards else "Tab")
