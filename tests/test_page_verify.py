@@ -181,7 +181,13 @@ def test_the_tabs_fit_a_telephone(app, browser):
     page = context.new_page()
     page.goto(app.url)
     for name in ("Verify", "Proof"):
-        page.get_by_role("tab", name=name).click()
+        tab = page.get_by_role("tab", name=name, exact=True)
+        expect(page.get_by_role("tab", name="Rounds")).to_be_visible()
+        if not tab.is_visible():  # a phone keeps the last tabs in a menu
+            page.locator(".overflow-menu button").first.click()
+            tab = page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
+        expect(page.locator("#tabs .tabitem").filter(visible=True)).to_have_count(1)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide == 0, f"{name} is {wide} pixels too wide"
     context.close()

@@ -60,13 +60,13 @@ def test_a_style_that_would_be_cut_is_named_before_the_round(visitor):
 
 
 def test_a_model_that_is_not_in_memory_is_not_loaded_to_count_words(app):
-    wire = Wire(app, "words000001")
+    wire, before = Wire(app, "words000001"), len(app.log())  # other tests of this app may have logged what they forged
     answer = wire.send("page_words", [None, "a red fox", [", artsy"]])
     assert answer["success"]
     for forged in ([None, None, None], [None, 7, "x"], [None, "a\x00b", [7]], [None, "x" * 5000, [", y" * 500] * 99]):
         assert wire.send("page_words", forged)["success"]
-    assert "An event of the page failed" not in app.log()
-    assert "Traceback" not in app.log()
+    assert "An event of the page failed" not in app.log()[before:]
+    assert "Traceback" not in app.log()[before:]
 
 
 def test_each_encoder_of_several_has_its_own_meter_and_says_what_it_alone_does_not_read():
