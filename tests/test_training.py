@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,42 +19,20 @@ from pipeline_utils.training.augment import paint, sample_scenes
 from pipeline_utils.training.captions import compose, fragment_tokens, make_book, plural
 from pipeline_utils.training.card import card
 from pipeline_utils.training.composition import TYPICAL, compose_of, distance, painted_ground, parts
-from pipeline_utils.training.decoder import Critic, pull
 from pipeline_utils.training.evaluate import Extent, evaluate, load_pipeline, table
-from pipeline_utils.training.latents import Pool
 from pipeline_utils.training.meanings import Meanings
-from pipeline_utils.training.packages import SETS
 from pipeline_utils.training.presets import PRESETS, Odds
 from pipeline_utils.training.progress import Budget, load_checkpoint
-from pipeline_utils.training.render import assemble
 from pipeline_utils.training.resemblance import real_rounds
 from pipeline_utils.training.runtime import Place
 from pipeline_utils.training.sampling import assemble_pipeline, load_tokenizer, make_pictures
 from pipeline_utils.training.words import BACKGROUNDS, INK, STYLES
-
-NAMES = ["ball", "box", "apple"]
-SMOKE = PRESETS["smoke"]
-
-
-def drawing(concept: int, style: int, side: int) -> np.ndarray:
-    """A disc, a square or a half disc, in a colour of the style; ink is black."""
-    y, x = np.mgrid[:side, :side] / (side - 1) * 2 - 1
-    inside = [x**2 + y**2 < 0.6, np.maximum(abs(x), abs(y)) < 0.7, (x**2 + y**2 < 0.7) & (y > 0)]
-    colour = (0, 0, 0) if style in INK else (200, 40 + 20 * style, 60)
-    rgba = np.zeros((side, side, 4), np.uint8)
-    rgba[inside[concept]] = (*colour, 255)
-    return rgba
+from tests.shapes import NAMES, SMOKE, shapes
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    drawings = {
-        (c, s): drawing(c, s, SMOKE.source)
-        for c in range(len(NAMES))
-        for s in range(len(SETS))
-        if (c, s) != (1, 4)  # a set that lacks a concept
-    }
-    return assemble(drawings, NAMES, [("round",), ("square",), ("fruit",)])
+    return shapes()
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +97,13 @@ def test_exporting_again_replaces_the_folder_whole(shop, exported):
     assert sorted(p.name for p in exported.parent.iterdir()) == before
 
 
-@pytest.mark.parametrize("step", ["vae", "text", "unet", "decoder"])
+@pytest.mark.parametrize("step", ["vae", "text", "unet"])
 def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
     def folder(name):
         root = tmp_path / name
         target = root / SMOKE.name
         target.mkdir(parents=True)
-        for file in ("pictures.pt", "meanings.pt", "vae.pt", "latents.pt", "text.pt"):
+        for file in ("pictures.pt", "meanings.pt", "components.pt", "vae.pt", "text.pt"):
             if file != f"{step}.pt":
                 (target / file).write_bytes((shop.folder / file).read_bytes())
         load_tokenizer(shop.folder).save_pretrained(target / "tokenizer")
@@ -135,7 +112,7 @@ def test_a_resumed_run_ends_with_the_same_bits(step, shop, exported, tmp_path):
     run = getattr(steps, f"run_{step}")
     whole, pieces = folder("whole"), folder("pieces")
     # A rate that is the same whatever the length, so that only resuming differs.
-    name = "vae_run" if step == "decoder" else f"{step}_run"
+    name = f"{step}_run"
     preset = dataclasses.replace(SMOKE, **{name: dataclasses.replace(getattr(SMOKE, name), decay=1e-9)})
     whole = dataclasses.replace(whole, preset=preset)
     pieces = dataclasses.replace(pieces, preset=preset)
@@ -165,9 +142,9 @@ def test_restored_checkpoints_paint_what_the_folder_paints(restored, exported):
     assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("step", ["vae", "text", "unet", "decoder"])
+@pytest.mark.parametrize("step", ["vae", "text", "unet"])
 def test_training_goes_on_from_restored_weights(step, restored):
-    start = load_checkpoint(restored.folder / ("vae.pt" if step == "decoder" else f"{step}.pt"))["average"]
+    start = load_checkpoint(restored.folder / f"{step}.pt")["average"]
     getattr(steps, f"run_{step}")(restored, steps=1)
     after = load_checkpoint(restored.folder / f"{step}.pt")
     assert after["budget"]["step"] == 1
@@ -191,29 +168,6 @@ def test_favoured_concepts_are_met_twice_as_often(pictures):
     scenes, _ = scenes_of(pictures, 6000, favoured=(2,))
     share = (scenes.concept == 2).float().mean()
     assert 0.45 < share < 0.55
-
-
-def test_other_odds_never_meet_the_latents_of_these(shop, pictures, tmp_path):
-    def pool(**odds):
-        preset = dataclasses.replace(SMOKE, odds=dataclasses.replace(SMOKE.odds, **odds))
-        encode = lambda x: x[:, :1, :8, :8].expand(-1, 4, -1, -1)  # noqa: E731
-        return Pool(preset, pictures, encode, tmp_path, SMOKE.latent_size)
-
-    for kept in (pool(), pool(tilt=0.0), pool()):
-        latents, scenes = kept.draw(0, 8, torch.Generator().manual_seed(0))
-        order = scenes.look.argsort()  # as painting wants them
-        latents = latents[order]
-        painted = paint(scenes.select(order), pictures, SMOKE.size)[:, :1, : SMOKE.latent_size, : SMOKE.latent_size]
-        assert torch.allclose(latents[:, :1], painted, atol=2e-3)
-
-
-def test_the_critics_pull_is_a_share_of_the_errors():
-    generator = torch.Generator().manual_seed(0)
-    rebuilt, real = torch.randn(2, 2, 3, 32, 32, generator=generator)
-    critic = Critic()
-    alone, _ = pull(rebuilt, real, critic, 0.0)
-    both, _ = pull(rebuilt, real, critic, 0.5)
-    assert torch.allclose((both - alone).norm(), 0.5 * alone.norm(), rtol=1e-3)
 
 
 def test_the_evaluation_fills_its_table_and_the_sheets_are_drawn(shop, exported, tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 
+from .coupling import VARIABLES, choose_colours, uniform
 from .looks import PAINTERS, grey
 from .presets import Odds
 from .render import Pictures
@@ -26,7 +27,8 @@ class Scenes:
     concept, partner (-1: none), count (1..3); style: index into STYLES; picture, other:
     rows of Pictures; background: index into BACKGROUNDS or -1 when it is not in the
     caption; top, bottom: [n, 3] colours; tint: index into TINTS or -1; scale, angle
-    (radians), dx, dy (half sides), flip (+1 or -1); said_*: whether the caption tells.
+    (radians), dx, dy (half sides), flip (+1 or -1); said_*: whether the caption tells;
+    draws: [n, VARIABLES] standard normal, which decide what a caption leaves open.
     """
 
     concept: torch.Tensor
@@ -46,6 +48,7 @@ class Scenes:
     dy: torch.Tensor
     flip: torch.Tensor
     said_placement: torch.Tensor
+    draws: torch.Tensor
     noise: torch.Tensor  # [n, 1, 16, 16], grain of the looks that have one
 
     def __len__(self) -> int:
@@ -59,8 +62,10 @@ def _chance(n: int, p: float, generator: torch.Generator) -> torch.Tensor:
     return torch.rand(n, generator=generator) < p
 
 
-def _between(n: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
-    return low + (high - low) * torch.rand(n, generator=generator)
+def _nth(weights: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The column of weights [n, k] in which ``place`` [n] in (0, 1) of their sum falls, [n]."""
+    reached = weights.cumsum(1)
+    return (reached <= place[:, None] * reached[:, -1:]).sum(1).clamp(max=weights.shape[1] - 1)
 
 
 def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Generator) -> Scenes:
@@ -81,7 +86,14 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
     drawable[:, list(odds.favoured)] *= 2
     concept = torch.multinomial(drawable, n, True, generator=generator)
     concept = concept[style, torch.arange(n)]
-    sets = torch.multinomial(allowed[style] * has[concept], 1, generator=generator)[:, 0]
+    draws = torch.randn(n, len(VARIABLES), generator=generator)
+    # What a caption tells, it decides against any noise: those scenes take other numbers.
+    said = _chance(n, odds.placement_named, generator)
+    fresh = torch.rand(n, len(VARIABLES), generator=generator)
+    told = torch.tensor([name in ("scale", "angle") for name in VARIABLES])
+    where = torch.where(said[:, None] & told, fresh, uniform(draws))
+    where = dict(zip(VARIABLES, where.unbind(1), strict=True))
+    sets = _nth(allowed[style] * has[concept], where["design"])
     picture = table[concept, sets]
 
     company = _chance(n, odds.company, generator)
@@ -94,10 +106,10 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
     named = _chance(n, odds.background_named, generator)
     background = torch.where(named, torch.randint(len(BACKGROUNDS), (n,), generator=generator), -1)
     ends = torch.tensor([[rgb(b[2]), rgb(b[3])] for b in BACKGROUNDS])[background.clamp(min=0)]
-    free = torch.tensor([rgb(c) for c in UNNAMED_BACKGROUNDS])
-    free = free[torch.randint(len(free), (n,), generator=generator)]
-    white = _chance(n, odds.background_white, generator)[:, None]
-    free = torch.where(white, torch.ones(3), free)
+    share = (1 - odds.background_white) / len(UNNAMED_BACKGROUNDS)
+    colours = ((1.0, 1.0, 1.0), *(rgb(code) for code in UNNAMED_BACKGROUNDS))
+    shares = (odds.background_white, *(share for _ in UNNAMED_BACKGROUNDS))
+    free = torch.tensor(colours)[choose_colours(draws[:, -3:], colours, shares)]
     ends = torch.where(named[:, None, None], ends, free[:, None].expand(-1, 2, -1))
 
     tint = torch.where(
@@ -105,7 +117,8 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
         torch.randint(len(TINTS), (n,), generator=generator),
         -1,
     )
-    scale = _between(n, *odds.scale, generator)
+    low, high = odds.scale
+    scale = low + (high - low) * where["scale"]
     room = (1.06 - scale).clamp(min=0.0).minimum(torch.tensor(2 * odds.shift))
     return Scenes(
         concept=concept,
@@ -120,11 +133,12 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
         bottom=ends[:, 1],
         tint=tint,
         scale=scale,
-        angle=_between(n, -1, 1, generator) * odds.tilt * torch.pi / 180,
-        dx=_between(n, -1, 1, generator) * room,
-        dy=_between(n, -1, 1, generator) * room,
-        flip=1 - 2 * _chance(n, odds.flip, generator).float(),
-        said_placement=_chance(n, odds.placement_named, generator),
+        angle=(2 * where["angle"] - 1) * odds.tilt * torch.pi / 180,
+        dx=(2 * where["dx"] - 1) * room,
+        dy=(2 * where["dy"] - 1) * room,
+        flip=1 - 2 * (where["flip"] < odds.flip).float(),
+        said_placement=said,
+        draws=draws,
         noise=torch.rand(n, 1, 16, 16, generator=generator),
     )
 

@@ -81,7 +81,7 @@ class Preset:
     unet_run: Schedule
     odds: Odds = field(default_factory=Odds)
     minutes: dict[str, float] = field(default_factory=dict)
-    pool: int = 0  # latents kept ready for the UNet; 0 encodes every batch anew
+    critic_from: int = 2000  # the autoencoder's steps before its critic: one of blurs teaches nothing
     ema: float = 0.999
     caption_dropout: float = 0.1
     seed: int = 20
@@ -101,7 +101,7 @@ PRESETS: dict[str, Preset] = {
         name="cpu",
         size=64,
         concepts="everyday",
-        vae=VaeShape(widths=(24, 48, 96, 96), layers=1, latent_channels=16),
+        vae=VaeShape(widths=(24, 48, 96, 96), layers=1, latent_channels=48),
         text=TextShape(),
         unet=UnetShape(widths=(96, 160, 224), attention=(False, True, True)),
         vae_run=Schedule(batch=16, rate=2e-3, warmup=200),
@@ -109,34 +109,33 @@ PRESETS: dict[str, Preset] = {
         unet_run=Schedule(batch=64, rate=1e-3, muon=False),
         # A CPU has few samples to spend: none go into company, few into colours.
         odds=Odds(company=0.0, tint=0.05, placement_named=0.05, scale=(0.62, 0.95), shift=0.16, tilt=16.0),
-        minutes={"vae": 40, "text": 6, "unet": 60, "decoder": 10},
-        pool=6_000,
+        minutes={"vae": 40, "text": 6, "unet": 60},
     ),
     "gpu": Preset(
         name="gpu",
         size=128,
         concepts="all",
-        vae=VaeShape(widths=(32, 64, 96, 128, 128), layers=2, latent_channels=32),
+        vae=VaeShape(widths=(32, 64, 96, 128, 128), layers=2, latent_channels=96),
         text=TextShape(vocabulary=6144, width=320, layers=4, heads=5),
         unet=UnetShape(widths=(128, 224, 288), attention=(True, True, True)),
         vae_run=Schedule(batch=256, rate=1e-3, warmup=300),
         text_run=Schedule(batch=2048, rate=1e-3, warmup=300, muon=False),
         unet_run=Schedule(batch=2048, rate=1e-3, warmup=500),
         odds=Odds(company=0.12, tint=0.12, scale=(0.45, 0.97), shift=0.22, tilt=25.0),
-        minutes={"vae": 8, "text": 2, "unet": 18, "decoder": 1},
+        minutes={"vae": 8, "text": 2, "unet": 18},
         ema=0.9995,
     ),
     "smoke": Preset(
         name="smoke",
         size=32,
         concepts="everyday",
-        vae=VaeShape(widths=(8, 16, 16), layers=1, latent_channels=4),
+        vae=VaeShape(widths=(8, 16, 16), layers=1, latent_channels=8),
         text=TextShape(vocabulary=600, width=32, layers=1, heads=2, length=24),
         unet=UnetShape(widths=(16, 32), attention=(True, True), head_width=8, groups=8),
         vae_run=Schedule(batch=4, rate=1e-3, warmup=2),
         text_run=Schedule(batch=8, rate=1e-3, warmup=2),
         unet_run=Schedule(batch=4, rate=1e-3, warmup=2),
-        minutes={"vae": 0.05, "text": 0.05, "unet": 0.05, "decoder": 0.05},
-        pool=16,
+        critic_from=1,
+        minutes={"vae": 0.05, "text": 0.05, "unet": 0.05},
     ),
 }

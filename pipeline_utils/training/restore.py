@@ -27,8 +27,8 @@ def restore(preset: Preset, source: Path, folder: Path) -> list[Path]:
     An export holds averaged weights alone: optimisers start afresh, and so do budgets. The
     text encoder's teacher was not exported; a text step after this teaches a new one.
     """
-    names = ("vae.pt", "latents.pt", "text.pt", "unet.pt")
-    if there := [name for name in (*names, "decoder.pt") if (folder / name).exists()]:
+    names = ("vae.pt", "text.pt", "unet.pt")
+    if there := [name for name in names if (folder / name).exists()]:
         raise FileExistsError(f"{folder} has {', '.join(there)} already: another --work-dir, or remove them first.")
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = CLIPTokenizer.from_pretrained(source / "tokenizer")
@@ -37,7 +37,6 @@ def restore(preset: Preset, source: Path, folder: Path) -> list[Path]:
     text = CLIPTextModel.from_pretrained(source / "text_encoder", dtype=torch.float32)
     unet = UNet2DConditionModel.from_pretrained(source / "unet", torch_dtype=torch.float32)
     save_checkpoint(folder / "vae.pt", average=weights(build_vae(preset), vae))
-    save_checkpoint(folder / "latents.pt", std=1 / vae.config.scaling_factor)
     save_checkpoint(folder / "text.pt", average=weights(build_text(preset, tokenizer), text))
     save_checkpoint(folder / "unet.pt", average=weights(build_unet(preset), unet))
     return [folder / name for name in names]

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from .captions import Book, Tokens, fragment_tokens, make_book
+from .components import Components, load_components
 from .concepts import load_concepts
-from .decoder import train_decoder
 from .meanings import Meanings, find_meanings
 from .packages import fetch
 from .presets import Preset
@@ -23,7 +23,7 @@ from .sampling import load_tokenizer
 from .text import Lessons, load_text, train_text
 from .tokens import build_tokenizer
 from .unet import train_unet
-from .vae import load_vae, measure_latents, train_vae
+from .vae import train_vae
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Workshop:
 
     def meanings(self) -> Meanings:
         return Meanings.load(self.folder / "meanings.pt")
+
+    def components(self) -> Components:
+        return load_components(self.preset, self.pictures(), self.folder)
 
     def book(self) -> Book:
         pictures = self.pictures()
@@ -88,8 +91,8 @@ def keep(pictures: Pictures, rows: torch.Tensor) -> Pictures:
 
 def run_vae(shop: Workshop, minutes: float | None = None, steps: int | None = None) -> None:
     pictures = shop.pictures().to(shop.place.device)
-    train_vae(shop.preset, pictures, shop.folder, shop.budget("vae", minutes, steps), shop.place)
-    measure_latents(shop.preset, pictures, shop.folder)
+    budget = shop.budget("vae", minutes, steps)
+    train_vae(shop.preset, pictures, shop.components(), shop.folder, budget, shop.place)
 
 
 def run_words(shop: Workshop) -> None:
@@ -143,16 +146,11 @@ def run_unet(
         book,
         fragment_tokens(book, tokenizer),
         load_text(shop.preset, tokenizer, shop.folder),
-        load_vae(shop.preset, shop.folder),
+        shop.components(),
         shop.folder,
         shop.budget("unet", minutes, steps),
         shop.place,
     )
-
-
-def run_decoder(shop: Workshop, minutes: float | None = None, steps: int | None = None) -> None:
-    pictures = shop.pictures().to(shop.place.device)
-    train_decoder(shop.preset, pictures, shop.folder, shop.budget("decoder", minutes, steps), shop.place)
 
 
 def write_report(shop: Workshop, report: dict) -> None:

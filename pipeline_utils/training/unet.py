@@ -7,17 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
 from .captions import Book, Tokens, compose
-from .latents import Pool, Stream, encoder
+from .components import Components
 from .optimiser import make_optimiser
 from .presets import Preset
 from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
 from .render import Pictures
 from .runtime import Place
+from .source import Source
 
 
 def build_unet(preset: Preset) -> UNet2DConditionModel:
@@ -82,7 +83,7 @@ def train_unet(
     book: Book,
     tokens: Tokens,
     text: CLIPTextModel,
-    vae: AutoencoderKL,
+    components: Components,
     folder: Path,
     budget: Budget,
     place: Place,
@@ -120,12 +121,8 @@ def train_unet(
             budget=budget.state(),
         )
 
-    vae, text = vae.to(place.device), text.to(place.device)
-    encode = encoder(vae, place)
-    if preset.pool:
-        source = Pool(preset, pictures, encode, folder / "pool", preset.latent_size)
-    else:
-        source = Stream(preset, pictures, place.compile(encode))
+    text = text.to(place.device)
+    source = Source(preset, pictures, components, place)
     tokens = tokens.to(place.device)
     alphas = build_scheduler().alphas_cumprod.to(place.device)
     compute = place.compile(partial(unet_loss, unet, text, alphas))
@@ -134,16 +131,16 @@ def train_unet(
     saved, shown = time.monotonic(), torch.zeros((), device=place.device)
     while budget.progress < 1:
         # 1. What to paint, and one way to say it; sometimes nothing is said, for guidance.
-        latents, scenes = source.draw(budget.step, n, cpu_rng)
+        scenes = source.scenes(n, cpu_rng)
         rows = compose(scenes, book, preset.odds, cpu_rng)
         mute = torch.rand(n, generator=cpu_rng) < preset.caption_dropout
         rows = torch.where(mute[:, None], 0, rows)
         timesteps = spread_timesteps(n, len(alphas), cpu_rng).to(place.device)
-        noise = torch.randn(latents.shape, generator=noise_rng, device=place.device)
+        latents, noise = source.latents(scenes), source.noise(scenes, noise_rng)
 
         # 2. One step.
         set_rate(optimiser, budget.rate(preset.unet_run))
-        latents, ids = latents.to(place.device), tokens.assemble(rows.to(place.device))
+        ids = tokens.assemble(rows.to(place.device))
         loss = place.backward(compute, parameters, latents, noise, timesteps, ids)
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimiser.step()

@@ -1,4 +1,8 @@
-"""The autoencoder: pictures [n, 3, s, s] in [-1, 1] <-> latents [n, c, s/f, s/f]."""
+"""The autoencoder: pictures [n, 3, s, s] in [-1, 1] <-> latents [n, c, s/f, s/f].
+
+Its latents are given (see components): encoder and decoder learn to follow them, each for
+itself, while the denoiser trains beside them on the very same latents.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,21 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from .augment import paint, sample_scenes
+from .components import Components
+from .critic import RATE, SHARE, Critic, critic_loss, pull
 from .optimiser import make_optimiser
 from .presets import Preset
 from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
 from .render import Pictures
 from .runtime import Place
 
-LATENT_LOG_VARIANCE = -6.0  # a posterior of std 0.05: the decoder learns to forgive that much
+LATENT_LOG_VARIANCE = -6.0  # what the encoder states of its own precision: a std of 0.05
+ENCODER_EVERY = 4  # steps; a nearly linear map is soon learned, and prompts never need it
+RAMP = 300  # steps over which the critic is heard more and more: at first it knows nothing
+STRAY = 0.1  # most noise on a latent of unit size: denoised latents are never quite right
 
 
 def build_vae(preset: Preset) -> AutoencoderKL:
@@ -35,45 +43,46 @@ def build_vae(preset: Preset) -> AutoencoderKL:
         # Attention over 8 x 8 positions adds cost and no detail.
         mid_block_add_attention=False,
         sample_size=preset.size,
+        scaling_factor=1.0,  # the components have unit size
     )
 
 
-def picture_loss(rebuilt: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """Errors of pixels, of colours at coarser scales, and of differences of neighbours.
-
-    Plain L1 first learns light and dark and leaves colours for later, and edges soft:
-    the coarse scales bring the colours, the differences the edges.
-    """
-    error = rebuilt.float() - pictures
-    loss = error.abs().mean() + error.square().mean()
-    loss = loss + 0.5 * (
-        (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-    )
-    for _ in range(3):
-        error = F.avg_pool2d(error, 2)
-        red, green, blue = error.unbind(1)
-        hue = torch.stack([red - green, (red + green) / 2 - blue])
-        loss = loss + 0.5 * error.abs().mean() + hue.abs().mean() + 2 * hue.square().mean()
-    return loss
+def halves(vae: AutoencoderKL) -> tuple[dict[str, torch.nn.Parameter], dict[str, torch.nn.Parameter]]:
+    """The encoder's parameters by name, and the decoder's."""
+    named = dict(vae.named_parameters())
+    ours = {k: p for k, p in named.items() if k.startswith(("decoder.", "post_quant_conv."))}
+    return {k: p for k, p in named.items() if k not in ours}, ours
 
 
-def vae_loss(vae: AutoencoderKL, pictures: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """The pictures' loss, while latents are held near unit size."""
+def encoder_loss(vae: AutoencoderKL, pictures: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
     moments = vae.encode(pictures).latent_dist
-    rebuilt = vae.decode(moments.mean + moments.std * noise).sample
-    mean, log_variance = moments.mean.float(), moments.logvar.float()
-    size = (mean.square().mean() - 1).clamp(min=0) + mean.mean((0, 2, 3)).square().mean()
-    spread = (log_variance - LATENT_LOG_VARIANCE).square().mean()
-    return picture_loss(rebuilt, pictures) + 0.01 * size + 1e-3 * spread
+    spread = (moments.logvar.float() - LATENT_LOG_VARIANCE).square().mean()
+    return (moments.mean.float() - latents).square().mean() + 1e-3 * spread
 
 
-def train_vae(preset: Preset, pictures: Pictures, folder: Path, budget: Budget, place: Place) -> None:
-    """Train the whole, resuming from ``folder/vae.pt``; written every minute and at the end."""
+def decoder_loss(decode, critic: Critic, share: float, latents: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """The errors' loss, with the gradient of errors and critic together."""
+    rebuilt = decode(latents).float()
+    direction, errors = pull(rebuilt, pictures, critic, share)
+    pulled = (rebuilt * direction).sum()
+    return pulled + (errors - pulled).detach()
+
+
+def train_vae(
+    preset: Preset, pictures: Pictures, components: Components, folder: Path, budget: Budget, place: Place
+) -> None:
+    """Train both halves, resuming from ``folder/vae.pt``."""
     torch.manual_seed(preset.seed)
     vae = build_vae(preset).to(place.device)
-    parameters = list(vae.parameters())
-    average = Average(vae, 0.995)
-    optimiser = make_optimiser(dict(vae.named_parameters()), (0.9, 0.98), preset.vae_run)
+    critic = Critic().to(place.device).eval()
+    components = components.to(place.device)
+    encoder, decoder = halves(vae)
+    average = Average(vae, 0.998)
+    optimisers = {
+        "encoder": make_optimiser(encoder, (0.9, 0.98), preset.vae_run),
+        "decoder": make_optimiser(decoder, (0.9, 0.98), preset.vae_run),
+        "critic": torch.optim.AdamW(critic.parameters(), lr=RATE, betas=(0.5, 0.9), weight_decay=0.0),
+    }
     scenes_rng = torch.Generator().manual_seed(preset.seed + 1)
     noise_rng = torch.Generator(place.device).manual_seed(preset.seed + 2)
     path = folder / "vae.pt"
@@ -82,7 +91,9 @@ def train_vae(preset: Preset, pictures: Pictures, folder: Path, budget: Budget, 
         adopt(average, vae, state.get("average", []))
     else:
         vae.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        critic.load_state_dict(state["critic_model"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(state[name])
         average.values = [v.to(place.device) for v in state["average"]]
         scenes_rng.set_state(state["scenes_rng"])
         noise_rng.set_state(state["noise_rng"])
@@ -92,61 +103,72 @@ def train_vae(preset: Preset, pictures: Pictures, folder: Path, budget: Budget, 
         save_checkpoint(
             path,
             model=vae.state_dict(),
+            critic_model=critic.state_dict(),
             average=average.values,
-            optimiser=optimiser.state_dict(),
+            **{name: optimiser.state_dict() for name, optimiser in optimisers.items()},
             scenes_rng=scenes_rng.get_state(),
             noise_rng=noise_rng.get_state(),
             budget=budget.state(),
         )
 
-    table = pictures.table.cpu()
-    side = preset.latent_size
-    compute = place.compile(partial(vae_loss, vae))
-    saved, shown = time.monotonic(), 0.0
-    while budget.progress < 1:
-        scenes = sample_scenes(preset.vae_run.batch, table, preset.odds, scenes_rng)
-        batch = paint(scenes, pictures, preset.size)
-        noise = torch.randn(
-            (len(batch), preset.vae.latent_channels, side, side),
-            generator=noise_rng,
-            device=place.device,
-        )
-        set_rate(optimiser, budget.rate(preset.vae_run))
-        loss = place.backward(compute, parameters, batch, noise)
+    def follow(name: str, parameters: list, loss_of, *batch: torch.Tensor) -> torch.Tensor:
+        loss = place.backward(loss_of, parameters, *batch)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
+        set_rate(optimisers[name], budget.rate(preset.vae_run))
+        optimisers[name].step()
+        optimisers[name].zero_grad()
+        return loss
+
+    table = pictures.table.cpu()
+    decode = place.compile(lambda latents: vae.decode(latents).sample)
+    encode = partial(encoder_loss, vae)
+    saved, shown, off = time.monotonic(), torch.zeros(2, device=place.device), torch.zeros((), device=place.device)
+    while budget.progress < 1:
+        # 1. Pictures, their latents, and latents gone a little astray.
+        real = paint(sample_scenes(preset.vae_run.batch, table, preset.odds, scenes_rng), pictures, preset.size)
+        latents = components.latents(real)
+        stray = STRAY * torch.rand(len(real), 1, 1, 1, generator=noise_rng, device=place.device)
+        drawn = torch.randn(latents.shape, generator=noise_rng, device=place.device)
+
+        # 2. The halves.
+        heard = budget.step - preset.critic_from
+        share = SHARE * min(1.0, max(0.0, heard / RAMP))
+        loss_of = partial(decoder_loss, decode, critic, share)
+        errors = follow("decoder", list(decoder.values()), loss_of, latents + stray * drawn, real)
+        if budget.step % ENCODER_EVERY == 0:
+            off = follow("encoder", list(encoder.values()), encode, real, latents)
+
+        # 3. The critic.
+        if heard >= 0:
+            with torch.no_grad(), place.autocast():
+                rebuilt = decode(latents + stray * drawn).float()
+            critic.train()  # spectral norms move with the critic's own steps alone
+            critic_loss(critic, real, rebuilt).backward()
+            critic.eval()
+            optimisers["critic"].step()
+            optimisers["critic"].zero_grad()
         average.update(vae, budget.step)
         budget.step += 1
-        if budget.step % 20 == 0:  # reading the loss waits for the device: now and then only
-            shown = loss.item() if not shown else 0.8 * shown + 0.2 * loss.item()
+
+        # 4. A word now and then; reading losses waits for the device.
+        shown = shown + torch.stack([errors, off])
         if budget.step % 100 == 0:
-            print(f"vae step {budget.step} loss {shown:.4f} {budget.seconds:.0f} s", flush=True)
+            decoded, encoded = (shown / 100).tolist()
+            shown = torch.zeros_like(shown)
+            print(
+                f"vae step {budget.step} decoder {decoded:.4f} encoder {encoded:.4f} {budget.seconds:.0f} s",
+                flush=True,
+            )
         if time.monotonic() - saved > SAVE_EVERY:
             save()
             saved = time.monotonic()
     save()
 
 
-@torch.no_grad()
-def measure_latents(preset: Preset, pictures: Pictures, folder: Path, n: int = 512) -> float:
-    """Write the latents' standard deviation beside the weights; return it."""
-    vae = load_vae(preset, folder).to(pictures.rgba.device)
-    generator = torch.Generator().manual_seed(preset.seed + 13)
-    scenes = sample_scenes(n, pictures.table.cpu(), preset.odds, generator)
-    parts = paint(scenes, pictures, preset.size).split(64)
-    std = torch.cat([vae.encode(part).latent_dist.mode() for part in parts]).std().item()
-    save_checkpoint(folder / "latents.pt", std=std)
-    return std
-
-
 def load_vae(preset: Preset, folder: Path) -> AutoencoderKL:
-    """The averaged weights of a trained autoencoder, with its latents' scale."""
+    """The averaged weights of a trained autoencoder."""
     vae = build_vae(preset)
     average = Average(vae, 0)
-    state = load_checkpoint(folder / "decoder.pt") or load_checkpoint(folder / "vae.pt")
-    average.values = state["average"]
+    average.values = load_checkpoint(folder / "vae.pt")["average"]
     average.copy_to(vae)
-    if measured := load_checkpoint(folder / "latents.pt"):
-        vae.register_to_config(scaling_factor=1 / measured["std"])
     return vae.eval().requires_grad_(False)

@@ -1,0 +1,183 @@
+"""What the bundled model's latents are, and how a seed comes to decide a composition."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers")
+
+from pipeline_utils.training.augment import paint, sample_scenes
+from pipeline_utils.training.components import find_components, load_components
+from pipeline_utils.training.coupling import VARIABLES, choose_colours, couple, directions, uniform
+from pipeline_utils.training.critic import Critic, pull
+from pipeline_utils.training.presets import Odds
+from pipeline_utils.training.runtime import Place
+from pipeline_utils.training.source import Source
+from pipeline_utils.training.vae import build_vae, decoder_loss, halves
+from tests.shapes import SMOKE, shapes
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return shapes()
+
+
+@pytest.fixture(scope="module")
+def components(pictures):
+    return find_components(SMOKE, pictures, n=256)
+
+
+@pytest.fixture(scope="module")
+def source(pictures, components):
+    return Source(SMOKE, pictures, components, Place("cpu", shards=2))
+
+
+def painted(pictures, n=200, seed=5):
+    scenes = sample_scenes(n, pictures.table, SMOKE.odds, torch.Generator().manual_seed(seed))
+    return paint(scenes, pictures, SMOKE.size)
+
+
+def rows(n, columns):
+    return torch.randn(n, columns, generator=torch.Generator().manual_seed(1))
+
+
+def test_latents_have_unit_size_and_the_grid_of_the_autoencoder(pictures, components):
+    latents = components.latents(painted(pictures))
+    assert latents.shape[1:] == (SMOKE.vae.latent_channels, SMOKE.latent_size, SMOKE.latent_size)
+    assert latents.square().mean().sqrt().item() == pytest.approx(1, abs=0.1)
+
+
+def test_components_are_uncorrelated_and_fall_in_size(pictures, components):
+    latents = components.latents(painted(pictures)).movedim(1, -1).flatten(0, -2)
+    spread = latents.std(0)
+    assert spread[0] > spread[1:].max()
+    apart = torch.corrcoef(latents.T) - torch.eye(len(spread))
+    assert apart.abs().max() < 0.2
+
+
+def test_components_give_back_what_no_other_map_of_their_number_keeps_better(pictures, components):
+    real = painted(pictures)
+    kept = components.pictures(components.latents(real))
+    side = SMOKE.size // SMOKE.latent_size
+    means = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(real, side), scale_factor=side)
+    assert (kept - real).square().mean() < 0.5 * (means - real).square().mean()
+    again = components.latents(kept)
+    assert torch.allclose(again, components.latents(real), atol=1e-4)
+
+
+def test_components_are_found_once_and_then_kept(pictures, tmp_path):
+    first = load_components(SMOKE, pictures, tmp_path)
+    second = load_components(SMOKE, pictures, tmp_path)
+    assert torch.equal(first.weight, find_components(SMOKE, pictures).weight)
+    assert torch.equal(first.weight, second.weight)
+
+
+def test_coupled_noise_is_still_white(source):
+    scenes = source.scenes(4000, torch.Generator().manual_seed(2))
+    noise = source.noise(scenes, torch.Generator().manual_seed(3)).flatten(1)
+    assert noise.mean().item() == pytest.approx(0, abs=0.01)
+    covariance = torch.cov(noise.T)
+    assert covariance.diagonal().mean().item() == pytest.approx(1, abs=0.01)
+    assert (covariance - covariance.diagonal().diag()).abs().max() < 0.12
+
+
+def test_coupled_noise_tells_the_scenes_own_numbers(source):
+    scenes = source.scenes(64, torch.Generator().manual_seed(2))
+    noise = source.noise(scenes, torch.Generator().manual_seed(3))
+    told = noise.flatten(1) @ source.along.flatten(1).T
+    assert torch.allclose(told, scenes.draws, atol=1e-4)
+    other = source.noise(scenes, torch.Generator().manual_seed(4))
+    assert not torch.allclose(noise, other, atol=0.1)
+
+
+def test_directions_are_orthonormal_and_follow_the_latents():
+    draws, maps = rows(2000, 3), torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(6))
+    latents = torch.einsum("nv,vchw->nchw", draws, maps) + 0.1 * torch.randn(2000, 2, 4, 4)
+    found = directions(draws, latents).flatten(1)
+    assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
+    assert ((found @ maps.flatten(1).T).diagonal() > 0.8 * maps.flatten(1).norm(dim=1)).all()
+
+
+def test_coupling_changes_nothing_of_noise_that_fits_already():
+    along = torch.eye(8)[:2].view(2, 2, 2, 2)
+    noise = torch.randn(5, 2, 2, 2, generator=torch.Generator().manual_seed(7))
+    assert torch.allclose(couple(noise, noise.flatten(1)[:, :2], along), noise)
+
+
+@pytest.mark.parametrize(
+    ("variable", "measure"),
+    [
+        ("dx", lambda s: s.dx),
+        ("dy", lambda s: s.dy),
+        ("scale", lambda s: s.scale),
+        ("angle", lambda s: s.angle),
+        ("flip", lambda s: s.flip),
+    ],
+)
+def test_a_scenes_numbers_rise_with_the_draws_that_decide_them(pictures, variable, measure):
+    odds = Odds(placement_named=0.0)
+    scenes = sample_scenes(800, pictures.table, odds, torch.Generator().manual_seed(8))
+    drawn = uniform(scenes.draws)[:, VARIABLES.index(variable)]
+    room = torch.ones(800) if variable not in ("dx", "dy") else (1.06 - scenes.scale).clamp(max=2 * odds.shift)
+    pair = torch.stack([drawn, measure(scenes) / room])
+    assert torch.corrcoef(pair)[0, 1] > (0.8 if variable == "flip" else 0.999)
+
+
+def test_a_size_that_the_caption_tells_is_not_decided_by_the_noise(pictures):
+    odds = Odds(placement_named=1.0)
+    scenes = sample_scenes(800, pictures.table, odds, torch.Generator().manual_seed(8))
+    drawn = uniform(scenes.draws)
+    for variable, told in (("scale", scenes.scale), ("angle", scenes.angle)):
+        pair = torch.stack([drawn[:, VARIABLES.index(variable)], told])
+        assert torch.corrcoef(pair)[0, 1].abs() < 0.12, variable
+
+
+def test_the_same_draws_choose_one_design_under_all_looks(pictures):
+    scenes = sample_scenes(3000, pictures.table, Odds(), torch.Generator().manual_seed(9))
+    free = scenes.style == 0
+    design = uniform(scenes.draws)[free, VARIABLES.index("design")]
+    sets = pictures.style[scenes.picture[free]]
+    edges = [(design[sets == s].min(), design[sets == s].max()) for s in sets.unique()]
+    edges.sort()
+    # The sets share the draws among them without overlap, but where one lacks a shape.
+    assert all(before[1] < after[0] + 0.1 for before, after in itertools.pairwise(edges))
+
+
+def test_every_ground_is_chosen_as_often_as_its_share():
+    colours = ((1.0, 1.0, 1.0), (0.9, 0.2, 0.2), (0.2, 0.2, 0.9), (0.1, 0.1, 0.1))
+    shares = (0.4, 0.3, 0.2, 0.1)
+    chosen = choose_colours(rows(20_000, 3), colours, shares)
+    found = torch.bincount(chosen, minlength=4) / len(chosen)
+    assert found.tolist() == pytest.approx(shares, abs=0.015)
+
+
+def test_near_draws_choose_near_grounds():
+    colours = ((1.0, 1.0, 1.0), (0.9, 0.2, 0.2), (0.2, 0.2, 0.9), (0.1, 0.1, 0.1))
+    chosen = choose_colours(torch.tensor([[2.0, 2, 2], [2, -1, -1], [-1, -1, 2], [-2, -2, -2]]), colours, (0.25,) * 4)
+    assert chosen.tolist() == [0, 1, 2, 3]
+
+
+def test_the_critics_pull_is_a_share_of_the_errors():
+    generator = torch.Generator().manual_seed(0)
+    rebuilt, real = torch.randn(2, 2, 3, 32, 32, generator=generator)
+    critic = Critic().eval()
+    alone, _ = pull(rebuilt, real, critic, 0.0)
+    both, _ = pull(rebuilt, real, critic, 0.5)
+    assert torch.allclose((both - alone).norm(), 0.5 * alone.norm(), rtol=1e-3)
+
+
+def test_the_decoders_gradient_is_the_pull_and_its_loss_the_errors(pictures, components):
+    vae, critic = build_vae(SMOKE), Critic().eval()
+    real = painted(pictures, 2)
+    latents = components.latents(real)
+    rebuilt = vae.decode(latents).sample
+    direction, errors = pull(rebuilt, real, critic, 0.4)
+    parameters = list(halves(vae)[1].values())
+    wanted = torch.autograd.grad(rebuilt, parameters, direction)
+    loss = decoder_loss(lambda z: vae.decode(z).sample, critic, 0.4, latents, real)
+    assert loss.item() == pytest.approx(errors.item())
+    for ours, theirs in zip(torch.autograd.grad(loss, parameters), wanted, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
