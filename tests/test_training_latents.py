@@ -16,6 +16,7 @@ from pipeline_utils.training.critic import Critic, pull
 from pipeline_utils.training.presets import Odds
 from pipeline_utils.training.runtime import Place
 from pipeline_utils.training.source import Source
+from pipeline_utils.training.unet import spread_timesteps
 from pipeline_utils.training.vae import build_vae, decoder_loss, halves
 from tests.shapes import SMOKE, shapes
 
@@ -181,3 +182,28 @@ def test_the_decoders_gradient_is_the_pull_and_its_loss_the_errors(pictures, com
     assert loss.item() == pytest.approx(errors.item())
     for ours, theirs in zip(torch.autograd.grad(loss, parameters), wanted, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_half_of_the_timesteps_lie_in_the_noisiest_quarter_and_none_is_left_out():
+    drawn = torch.cat([spread_timesteps(64, 1000, torch.Generator().manual_seed(k)) for k in range(200)])
+    assert 0.48 < (drawn >= 750).float().mean() < 0.52
+    assert drawn.min() < 10
+    assert drawn.max() == 999
+
+
+def test_few_sizes_tilts_and_places_are_drawn_where_a_preset_asks_for_few(pictures):
+    odds = Odds(company=0.0, scale=(0.62, 0.94), shift=0.2, tilt=13.0, sizes=3, tilts=3, step=1 / 8)
+    scenes = sample_scenes(2000, pictures.table, odds, torch.Generator().manual_seed(11))
+    assert scenes.scale.unique().tolist() == pytest.approx([0.62, 0.78, 0.94])
+    assert (scenes.angle.unique() * 180 / torch.pi).tolist() == pytest.approx([-13, 0, 13])
+    assert scenes.dx.unique().tolist() == scenes.dy.unique().tolist() == pytest.approx([-0.25, 0, 0.25])
+    assert not scenes.dx[scenes.scale > 0.9].any()  # what fills the picture stays in its middle
+
+
+def test_places_a_step_apart_have_the_same_latents_elsewhere(pictures, components):
+    odds = Odds(background_named=0.0, placement_named=0.0, scale=(0.5, 0.5), tilt=0.0, shift=0.25, step=1 / 8)
+    one = sample_scenes(1, pictures.table, odds, torch.Generator().manual_seed(11))
+    scenes = one.select(torch.zeros(2).long())
+    scenes.dx, scenes.dy, scenes.look = torch.tensor([0.0, 0.25]), torch.zeros(2), torch.zeros(2).long()
+    first, second = components.latents(paint(scenes, pictures, SMOKE.size))
+    assert torch.allclose(first[..., :-1], second[..., 1:], atol=1e-4)

@@ -68,6 +68,13 @@ def _nth(weights: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
     return (reached <= place[:, None] * reached[:, -1:]).sum(1).clamp(max=weights.shape[1] - 1)
 
 
+def _notches(share: torch.Tensor, count: int | torch.Tensor) -> torch.Tensor:
+    """Shares of (0, 1) moved to the nearest of ``count`` places spread over [0, 1]; 0 leaves them."""
+    count = torch.as_tensor(count).expand_as(share)
+    place = (share * count).floor().minimum(count - 1) / (count - 1).clamp(min=1)
+    return torch.where(count > 1, place, torch.where(count == 1, 0.5, share))
+
+
 def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Generator) -> Scenes:
     """Draw n scenes. ``table`` [concepts, sets] holds picture rows, -1 where there is none."""
     # 1. A style, and a concept that has a picture in one of the style's sets.
@@ -118,8 +125,12 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
         -1,
     )
     low, high = odds.scale
-    scale = low + (high - low) * where["scale"]
+    scale = low + (high - low) * _notches(where["scale"], odds.sizes)
     room = (1.06 - scale).clamp(min=0.0).minimum(torch.tensor(2 * odds.shift))
+    places = 0
+    if odds.step:
+        steps = (room / (2 * odds.step)).floor()  # from the middle outwards
+        room, places = steps * 2 * odds.step, 2 * steps + 1
     return Scenes(
         concept=concept,
         partner=partner,
@@ -133,9 +144,9 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
         bottom=ends[:, 1],
         tint=tint,
         scale=scale,
-        angle=(2 * where["angle"] - 1) * odds.tilt * torch.pi / 180,
-        dx=(2 * where["dx"] - 1) * room,
-        dy=(2 * where["dy"] - 1) * room,
+        angle=(2 * _notches(where["angle"], odds.tilts) - 1) * odds.tilt * torch.pi / 180,
+        dx=(2 * _notches(where["dx"], places) - 1) * room,
+        dy=(2 * _notches(where["dy"], places) - 1) * room,
         flip=1 - 2 * (where["flip"] < odds.flip).float(),
         said_placement=said,
         draws=draws,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from .augment import paint, sample_scenes
-from .presets import Preset
+from .presets import SURVEY, Preset
 from .progress import load_checkpoint, save_checkpoint
 from .render import Pictures
 
@@ -51,7 +51,7 @@ class Components:
 def find_components(preset: Preset, pictures: Pictures, n: int = 2048) -> Components:
     """From n painted scenes, the same every time."""
     generator = torch.Generator().manual_seed(preset.seed + 13)
-    scenes = sample_scenes(n, pictures.table.cpu(), preset.odds, generator)
+    scenes = sample_scenes(n, pictures.table.cpu(), SURVEY, generator)
     painted = torch.cat([paint(scenes.select(rows), pictures, preset.size).cpu() for rows in torch.arange(n).split(64)])
     side = preset.size // preset.latent_size
     patches = F.pixel_unshuffle(painted, side).double().movedim(1, -1).flatten(0, -2)  # [patches, 3 * side^2]

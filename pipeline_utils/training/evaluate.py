@@ -32,7 +32,7 @@ class Extent:
     seeds: int = 4
     rounds: int = 6  # prompts taken through both rounds, with every suffix
     words: int = 1  # held-out words of a concept
-    judge_steps: int = 900
+    judge_steps: int = 3000
 
 
 def load_pipeline(folder: Path) -> DiffusionPipeline:

@@ -51,7 +51,17 @@ class Odds:
     shift: float = 0.20  # of the picture's side, before the scale limits it
     tilt: float = 20.0  # degrees
     flip: float = 0.5
+    # Few sizes and tilts, and places whole latents apart, each drawn pixel for pixel alike
+    # wherever it stands, are soon learned; 0: any size, tilt and place.
+    sizes: int = 0
+    tilts: int = 0
+    step: float = 0.0  # of the picture's side, from place to place
     favoured: tuple[int, ...] = ()  # concept ids met twice as often: newcomers to a trained model
+
+
+# The scenes from which latents, and the noise's directions, are found: they stay as they are when
+# a preset's odds change, or trained weights would be of no use.
+SURVEY = Odds(company=0.0, tint=0.05, placement_named=0.05, scale=(0.62, 0.95), shift=0.16, tilt=16.0)
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,17 @@ PRESETS: dict[str, Preset] = {
         text_run=Schedule(batch=192, rate=1e-3, muon=False),
         unet_run=Schedule(batch=64, rate=1e-3, muon=False),
         # A CPU has few samples to spend: none go into company, few into colours.
-        odds=Odds(company=0.0, tint=0.05, placement_named=0.05, scale=(0.62, 0.95), shift=0.16, tilt=16.0),
+        odds=Odds(
+            company=0.0,
+            tint=0.05,
+            placement_named=0.05,
+            scale=(0.62, 0.94),
+            shift=0.2,
+            tilt=13.0,
+            sizes=3,
+            tilts=3,
+            step=1 / 8,
+        ),
         minutes={"vae": 40, "text": 6, "unet": 60},
     ),
     "gpu": Preset(

@@ -7,7 +7,7 @@ import torch
 from .augment import Scenes, paint, sample_scenes
 from .components import Components
 from .coupling import couple, directions
-from .presets import Preset
+from .presets import SURVEY, Preset
 from .render import Pictures
 from .runtime import Place, in_parallel
 
@@ -43,6 +43,6 @@ class Source:
 
     def _directions(self, n: int = 4096) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.preset.seed + 18)
-        parts = [self.scenes(64, generator) for _ in range(n // 64)]
+        parts = [sample_scenes(64, self.table, SURVEY, generator) for _ in range(n // 64)]
         latents = torch.cat([self.latents(part) for part in parts]).cpu()
         return directions(torch.cat([part.draws for part in parts]), latents)
