@@ -32,7 +32,7 @@ class Defaults:
         "a star on a blue background",
         "a pumpkin at night",
     )
-    default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", line art", ", watercolor")
+    default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", trending", ", colorful")
 
 
 def with_sampler(pipe: StableDiffusionPipeline, sampler: str) -> StableDiffusionPipeline:
