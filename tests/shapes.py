@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
+from pipeline_utils.training.augment import sample_scenes
 from pipeline_utils.training.packages import SETS
-from pipeline_utils.training.presets import PRESETS
+from pipeline_utils.training.presets import PRESETS, Odds
 from pipeline_utils.training.render import Pictures, assemble
 from pipeline_utils.training.words import INK
 
@@ -29,3 +31,9 @@ def shapes() -> Pictures:
         (c, s): drawing(c, s, SMOKE.source) for c in range(len(NAMES)) for s in range(len(SETS)) if (c, s) != (1, 4)
     }
     return assemble(drawings, NAMES, [("round",), ("square",), ("fruit",)])
+
+
+def scenes_of(pictures: Pictures, n: int = 64, seed: int = 0, **odds):
+    """Scenes, and the generator they were drawn with, for what comes after them."""
+    generator = torch.Generator().manual_seed(seed)
+    return sample_scenes(n, pictures.table, Odds(**odds), generator), generator

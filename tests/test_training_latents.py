@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,12 +13,21 @@ pytest.importorskip("diffusers")
 
 from pipeline_utils.training.augment import paint, sample_scenes
 from pipeline_utils.training.components import find_components, load_components
-from pipeline_utils.training.coupling import VARIABLES, choose_colours, couple, directions, uniform
+from pipeline_utils.training.coupling import (
+    BROAD_CHANNELS,
+    VARIABLES,
+    broad_strokes,
+    choose_colours,
+    couple,
+    directions,
+    uniform,
+)
 from pipeline_utils.training.critic import Critic, pull
 from pipeline_utils.training.presets import Odds
+from pipeline_utils.training.reader import Reader
 from pipeline_utils.training.runtime import Place
 from pipeline_utils.training.source import Source
-from pipeline_utils.training.unet import spread_timesteps
+from pipeline_utils.training.unet import build_unet, spread_timesteps
 from pipeline_utils.training.vae import build_vae, decoder_loss, halves
 from tests.shapes import SMOKE, shapes
 
@@ -95,11 +106,64 @@ def test_coupled_noise_tells_the_scenes_own_numbers(source):
 
 
 def test_directions_are_orthonormal_and_follow_the_latents():
-    draws, maps = rows(2000, 3), torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(6))
-    latents = torch.einsum("nv,vchw->nchw", draws, maps) + 0.1 * torch.randn(2000, 2, 4, 4)
+    draws, weights = rows(2000, 3), torch.randn(3, 18, generator=torch.Generator().manual_seed(6))
+    maps = torch.einsum("vb,bcyx->vcyx", weights, broad_strokes(4, 8).float())
+    latents = torch.einsum("nv,vcyx->ncyx", draws, maps) + 0.1 * torch.randn(2000, 4, 8, 8)
     found = directions(draws, latents).flatten(1)
     assert torch.allclose(found @ found.T, torch.eye(3), atol=1e-5)
     assert ((found @ maps.flatten(1).T).diagonal() > 0.8 * maps.flatten(1).norm(dim=1)).all()
+
+
+def test_directions_leave_detail_to_noise_that_tells_nothing(source):
+    """What is fine, in space or among the components, would have to be read number by number."""
+    strokes = broad_strokes(*source.along.shape[1:3]).float().flatten(1)
+    assert torch.allclose(strokes @ strokes.T, torch.eye(len(strokes)), atol=1e-5)
+    found = source.along.flatten(1)
+    assert torch.allclose(found @ strokes.T @ strokes, found, atol=1e-5)
+    assert source.along[:, BROAD_CHANNELS:].abs().max() == 0
+    steps = (source.along[..., 1:] - source.along[..., :-1]).abs().amax((1, 2, 3))
+    assert (steps < 0.5 * source.along.abs().amax((1, 2, 3))).all()
+
+
+def test_a_reader_learns_to_read_the_draws_in_the_denoisers_innermost_level(source):
+    torch.manual_seed(0)
+    unet = build_unet(SMOKE)
+    reader = Reader(unet)
+    optimiser = torch.optim.AdamW([*unet.parameters(), *reader.parameters()], lr=3e-3)
+    random = torch.Generator().manual_seed(5)
+    states = torch.zeros(32, SMOKE.text.length, SMOKE.text.width)
+    noisy, losses = torch.ones(32, 1), []
+    for _ in range(60):
+        scenes = source.scenes(32, random)
+        unet(source.noise(scenes, random), 999, states)
+        losses.append(reader.loss(scenes.draws, noisy))
+        losses[-1].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    assert losses[0].item() == pytest.approx(1, abs=0.3)  # it begins by knowing nothing
+    assert sum(losses[-5:]).item() / 5 < 0.6
+
+
+def test_a_reader_in_two_threads_reads_each_ones_own_pass(source):
+    torch.manual_seed(0)
+    unet = build_unet(SMOKE).eval()
+    reader = Reader(unet)
+    torch.nn.init.normal_(reader.layers[1].weight)
+    states, here = torch.zeros(2, SMOKE.text.length, SMOKE.text.width), threading.Barrier(2)
+
+    def read(seed: int, together: bool) -> torch.Tensor:
+        noise = torch.randn(2, *source.along.shape[1:], generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            unet(noise, 999, states)
+            if together:
+                here.wait(60)
+            return reader()
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda seed: read(seed, True), (1, 2)))
+    assert torch.allclose(both[0], read(1, False), atol=1e-5)
+    assert torch.allclose(both[1], read(2, False), atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-2)
 
 
 def test_coupling_changes_nothing_of_noise_that_fits_already():

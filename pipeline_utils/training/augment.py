@@ -75,34 +75,61 @@ def _notches(share: torch.Tensor, count: int | torch.Tensor) -> torch.Tensor:
     return torch.where(count > 1, place, torch.where(count == 1, 0.5, share))
 
 
-def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Generator) -> Scenes:
-    """Draw n scenes. ``table`` [concepts, sets] holds picture rows, -1 where there is none."""
-    # 1. A style, and a concept that has a picture in one of the style's sets.
+def _subjects(
+    n: int, table: torch.Tensor, odds: Odds, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Styles [n] in the order of their looks, a concept [n] that has a picture in one of the
+    style's sets, and how often each of these sets is to be taken, [n, sets]."""
     allowed = torch.zeros(len(STYLES), table.shape[1])
     for row, entry in enumerate(STYLES):
         allowed[row, list(entry.sets)] = torch.tensor(list(entry.sets.values()))
     has = (table >= 0).float()
     drawable = ((allowed > 0).float() @ has.T > 0).float()  # [styles, concepts]
     some = drawable.sum(1) > 0
-    weights = torch.tensor([style.weight for style in STYLES]) * some
+    weights = torch.tensor([s.weight * odds.practice.get(s.word, 1.0) for s in STYLES]) * some
     style = torch.multinomial(weights, n, replacement=True, generator=generator)
     look = torch.tensor([s.look for s in STYLES])[style]
-    order = look.argsort(stable=True)  # groups of one look become slices
-    style, look = style[order], look[order]
+    style = style[look.argsort(stable=True)]  # groups of one look become slices
     drawable[~some] = 1.0  # never chosen
     drawable[:, list(odds.favoured)] *= 2
     concept = torch.multinomial(drawable, n, True, generator=generator)
     concept = concept[style, torch.arange(n)]
+    return style, concept, allowed[style] * has[concept]
+
+
+def _placement(where: dict[str, torch.Tensor], odds: Odds) -> dict[str, torch.Tensor]:
+    """scale, angle, dx, dy and flip of Scenes, from shares of (0, 1) of what is possible."""
+    low, high = odds.scale
+    scale = low + (high - low) * _notches(where["scale"], odds.sizes)
+    room = (1.06 - scale).clamp(min=0.0).minimum(torch.tensor(2 * odds.shift))
+    places = 0
+    if odds.step:
+        steps = (room / (2 * odds.step)).floor()  # from the middle outwards
+        room, places = steps * 2 * odds.step, 2 * steps + 1
+    return {
+        "scale": scale,
+        "angle": (2 * _notches(where["angle"], odds.tilts) - 1) * odds.tilt * torch.pi / 180,
+        "dx": (2 * _notches(where["dx"], places) - 1) * room,
+        "dy": (2 * _notches(where["dy"], places) - 1) * room,
+        "flip": 1 - 2 * (where["flip"] < odds.flip).float(),
+    }
+
+
+def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Generator) -> Scenes:
+    """Draw n scenes. ``table`` [concepts, sets] holds picture rows, -1 where there is none."""
+    # 1. What, in which style. What a caption tells, it decides against any noise: those
+    # scenes take other numbers than their draws.
+    style, concept, offered = _subjects(n, table, odds, generator)
     draws = torch.randn(n, len(VARIABLES), generator=generator)
-    # What a caption tells, it decides against any noise: those scenes take other numbers.
     said = _chance(n, odds.placement_named, generator)
     fresh = torch.rand(n, len(VARIABLES), generator=generator)
     told = torch.tensor([name in ("scale", "angle") for name in VARIABLES])
     where = torch.where(said[:, None] & told, fresh, uniform(draws))
     where = dict(zip(VARIABLES, where.unbind(1), strict=True))
-    sets = _nth(allowed[style] * has[concept], where["design"])
+    sets = _nth(offered, where["design"])
     picture = table[concept, sets]
 
+    # 2. In whose company.
     company = _chance(n, odds.company, generator)
     partner = torch.randint(len(table), (n,), generator=generator)
     partner = torch.where(company & (table[partner, sets] >= 0) & (partner != concept), partner, -1)
@@ -110,6 +137,7 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
     count = torch.where(company & (partner < 0), torch.randint(2, COPIES + 1, (n,), generator=generator), 1)
     other = torch.where(partner >= 0, table[partner.clamp(min=0), sets], picture)
 
+    # 3. On what ground, in what colour.
     named = _chance(n, odds.background_named, generator)
     background = torch.where(named, torch.randint(len(BACKGROUNDS), (n,), generator=generator), -1)
     ends = torch.tensor([[rgb(b[2]), rgb(b[3])] for b in BACKGROUNDS])[background.clamp(min=0)]
@@ -118,19 +146,12 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
     shares = (odds.background_white, *(share for _ in UNNAMED_BACKGROUNDS))
     free = torch.tensor(colours)[choose_colours(draws[:, -3:], colours, shares)]
     ends = torch.where(named[:, None, None], ends, free[:, None].expand(-1, 2, -1))
-
+    look = torch.tensor([s.look for s in STYLES])[style]
     tint = torch.where(
         _chance(n, odds.tint, generator) & (look == 0),
         torch.randint(len(TINTS), (n,), generator=generator),
         -1,
     )
-    low, high = odds.scale
-    scale = low + (high - low) * _notches(where["scale"], odds.sizes)
-    room = (1.06 - scale).clamp(min=0.0).minimum(torch.tensor(2 * odds.shift))
-    places = 0
-    if odds.step:
-        steps = (room / (2 * odds.step)).floor()  # from the middle outwards
-        room, places = steps * 2 * odds.step, 2 * steps + 1
     return Scenes(
         concept=concept,
         partner=partner,
@@ -143,11 +164,7 @@ def sample_scenes(n: int, table: torch.Tensor, odds: Odds, generator: torch.Gene
         top=ends[:, 0],
         bottom=ends[:, 1],
         tint=tint,
-        scale=scale,
-        angle=(2 * _notches(where["angle"], odds.tilts) - 1) * odds.tilt * torch.pi / 180,
-        dx=(2 * _notches(where["dx"], places) - 1) * room,
-        dy=(2 * _notches(where["dy"], places) - 1) * room,
-        flip=1 - 2 * (where["flip"] < odds.flip).float(),
+        **_placement(where, odds),
         said_placement=said,
         draws=draws,
         noise=torch.rand(n, 1, 16, 16, generator=generator),

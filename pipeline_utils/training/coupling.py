@@ -9,9 +9,11 @@ every style. A velocity learned under any coupling of noise and data still carri
 the data (Albergo et al., "Stochastic interpolants with data-dependent couplings", 2023);
 DDIM without noise of its own follows it.
 
-The projections are the directions in which the latents themselves change with each
-variable: noise that leans to the left meets scenes that lean to the left, and the paths
-from one to the other are short, as under optimal transport.
+The projections are the broad strokes of the directions in which the latents themselves
+change with each variable: noise that leans to the left meets scenes that lean to the left,
+and the paths from one to the other are short, as under optimal transport. Broad, because a
+denoiser has to read them in white noise: directions with all their detail (of the hand, the
+angle or the design, which have no broad one) were not read at all in 8,000 steps.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import math
 import torch
 
 VARIABLES = ("dx", "dy", "scale", "angle", "flip", "design", "red", "green", "blue")
+BROAD_CHANNELS = 3  # the first principal components of a patch: light and two colours
+BROAD_WAVES = 2  # half waves across the picture, both ways together
 
 
 def uniform(draws: torch.Tensor) -> torch.Tensor:
@@ -29,16 +33,33 @@ def uniform(draws: torch.Tensor) -> torch.Tensor:
     return 0.5 * torch.erfc(-draws / math.sqrt(2))
 
 
-def directions(draws: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """Orthonormal [v, c, h, w]: how latents [n, c, h, w] change with draws [n, v].
+def broad_strokes(channels: int, side: int) -> torch.Tensor:
+    """Orthonormal [b, channels, side, side]: slow cosines, each in one of the first channels."""
+    place = (torch.arange(side, dtype=torch.float64) + 0.5) * math.pi / side
+    waves = torch.stack([(k * place).cos() for k in range(BROAD_WAVES + 1)])
+    waves = waves / waves.norm(dim=1, keepdim=True)
+    strokes = []
+    for channel in range(BROAD_CHANNELS):
+        for down in range(BROAD_WAVES + 1):
+            for along in range(BROAD_WAVES + 1 - down):
+                stroke = torch.zeros(channels, side, side, dtype=torch.float64)
+                stroke[channel] = waves[down][:, None] * waves[along]
+                strokes.append(stroke)
+    return torch.stack(strokes)
 
-    Least squares, then the nearest orthonormal set (Löwdin), which favours no variable.
+
+def directions(draws: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """Orthonormal [v, c, s, s]: how latents [n, c, s, s] change with draws [n, v], broadly.
+
+    Least squares, its broad strokes, then the nearest orthonormal set (Löwdin), which favours
+    no variable.
     """
-    wanted = (latents - latents.mean(0)).flatten(1).double()
+    strokes = broad_strokes(*latents.shape[1:3]).flatten(1)
+    wanted = (latents - latents.mean(0)).flatten(1).double() @ strokes.T
     slopes = torch.linalg.lstsq(draws.double(), wanted).solution
     slopes = slopes / slopes.norm(dim=1, keepdim=True)
     u, _, v = torch.linalg.svd(slopes, full_matrices=False)
-    return (u @ v).float().view(-1, *latents.shape[1:])
+    return (u @ v @ strokes).float().view(-1, *latents.shape[1:])
 
 
 def couple(noise: torch.Tensor, draws: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
@@ -49,30 +70,25 @@ def couple(noise: torch.Tensor, draws: torch.Tensor, along: torch.Tensor) -> tor
 
 
 @functools.cache
-def _offsets(colours: tuple[tuple[float, ...], ...], shares: tuple[float, ...]) -> torch.Tensor:
-    """Offsets that give each colour its share of the normal draws: semi-discrete optimal
-    transport, by ascent on a fixed sample."""
+def _aims(colours: tuple[tuple[float, ...], ...], shares: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Colours [k, 3] in units of their weighted spread, and offsets [k] that give each its
+    share of the normal draws: semi-discrete optimal transport, by ascent on a fixed sample."""
+    targets, wanted = torch.tensor(colours), torch.tensor(shares)
+    mean = (wanted[:, None] * targets).sum(0)
+    targets = (targets - mean) / (wanted[:, None] * (targets - mean).square()).sum(0).sqrt()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(20_000, 3, generator=generator)
-    targets, wanted = _standard(torch.tensor(colours), torch.tensor(shares)), torch.tensor(shares)
     offsets = wanted.log().clone()
     for step in range(600):
         chosen = (sample @ targets.T + offsets).argmax(1)
         share = torch.bincount(chosen, minlength=len(shares)) / len(sample)
         offsets += (2.0 / (1 + step / 60)) * (wanted - share)
-    return offsets
-
-
-def _standard(colours: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Colours in units of their weighted spread."""
-    mean = (shares[:, None] * colours).sum(0)
-    spread = (shares[:, None] * (colours - mean).square()).sum(0).sqrt()
-    return (colours - mean) / spread
+    return targets, offsets
 
 
 def choose_colours(
     draws: torch.Tensor, colours: tuple[tuple[float, ...], ...], shares: tuple[float, ...]
 ) -> torch.Tensor:
     """Which of the colours each draw [n, 3] means, [n]: a near one, each as often as its share."""
-    targets = _standard(torch.tensor(colours), torch.tensor(shares))
-    return (draws @ targets.T + _offsets(colours, shares)).argmax(1)
+    targets, offsets = _aims(colours, shares)
+    return (draws @ targets.T + offsets).argmax(1)

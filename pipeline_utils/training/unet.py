@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from torch import nn
 from transformers import CLIPTextModel
 
 from .captions import Book, Tokens, compose
@@ -16,6 +17,7 @@ from .components import Components
 from .optimiser import make_optimiser
 from .presets import Preset
 from .progress import SAVE_EVERY, Average, Budget, adopt, load_checkpoint, save_checkpoint, set_rate
+from .reader import SHARE, Reader
 from .render import Pictures
 from .runtime import Place
 from .source import Source
@@ -72,14 +74,18 @@ def spread_timesteps(n: int, total: int, generator: torch.Generator) -> torch.Te
     return ((1 - (1 - places) ** 2) * total).long().clamp(max=total - 1)[torch.randperm(n, generator=generator)]
 
 
-def unet_loss(unet, text, alphas, latents, noise, timesteps, ids) -> torch.Tensor:
-    """Mean squared error of the velocity. latents, noise [n, c, s, s]; ids [n, length]."""
+def unet_loss(unet, reader, text, alphas, latents, noise, draws, timesteps, ids) -> torch.Tensor:
+    """Mean squared error of the velocity, and of the draws as read on the way.
+
+    latents, noise [n, c, s, s]; draws [n, VARIABLES]; ids [n, length].
+    """
     with torch.no_grad():
         states = text(ids).last_hidden_state
     level = alphas[timesteps].view(-1, 1, 1, 1)
     signal, sigma = level.sqrt(), (1 - level).sqrt()
     predicted = unet(signal * latents + sigma * noise, timesteps, states).sample.float()
-    return (predicted - (signal * noise - sigma * latents)).square().mean()
+    error = (predicted - (signal * noise - sigma * latents)).square().mean()
+    return error + SHARE * reader.loss(draws, 1 - alphas[timesteps][:, None])
 
 
 def train_unet(
@@ -100,7 +106,9 @@ def train_unet(
         # Below 64 positions, fused attention spends half of a step in its backward pass.
         unet.set_attn_processor(AttnProcessor())
     average = Average(unet, preset.ema)
-    optimiser = make_optimiser(dict(unet.named_parameters()), (0.9, 0.99), preset.unet_run)
+    reader = Reader(unet).to(place.device)
+    named = dict(nn.ModuleDict({"unet": unet, "reader": reader}).named_parameters())
+    optimiser = make_optimiser(named, (0.9, 0.99), preset.unet_run)
     cpu_rng = torch.Generator().manual_seed(preset.seed + 6)
     noise_rng = torch.Generator(place.device).manual_seed(preset.seed + 7)
     path = folder / "unet.pt"
@@ -109,6 +117,7 @@ def train_unet(
         adopt(average, unet, state.get("average", []))
     else:
         unet.load_state_dict(state["model"])
+        reader.load_state_dict(state["reader"])
         optimiser.load_state_dict(state["optimiser"])
         average.values = [v.to(place.device) for v in state["average"]]
         cpu_rng.set_state(state["cpu_rng"])
@@ -119,6 +128,7 @@ def train_unet(
         save_checkpoint(
             path,
             model=unet.state_dict(),
+            reader=reader.state_dict(),
             average=average.values,
             optimiser=optimiser.state_dict(),
             cpu_rng=cpu_rng.get_state(),
@@ -130,8 +140,8 @@ def train_unet(
     source = Source(preset, pictures, components, place)
     tokens = tokens.to(place.device)
     alphas = build_scheduler().alphas_cumprod.to(place.device)
-    compute = place.compile(partial(unet_loss, unet, text, alphas))
-    parameters = list(unet.parameters())
+    compute = place.compile(partial(unet_loss, unet, reader, text, alphas))
+    parameters = list(named.values())
     n = preset.unet_run.batch
     saved, shown = time.monotonic(), torch.zeros((), device=place.device)
     while budget.progress < 1:
@@ -146,8 +156,9 @@ def train_unet(
         # 2. One step.
         set_rate(optimiser, budget.rate(preset.unet_run))
         ids = tokens.assemble(rows.to(place.device))
-        loss = place.backward(compute, parameters, latents, noise, timesteps, ids)
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        draws = scenes.draws.to(place.device)
+        loss = place.backward(compute, parameters, latents, noise, draws, timesteps, ids)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad()
         average.update(unet, budget.step)
