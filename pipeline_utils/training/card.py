@@ -138,9 +138,9 @@ with transparency, and trains in turn:
 3. a byte-pair tokenizer and a `CLIPTextModel` (width {preset.text.width},
    {preset.text.layers} layers) that learns what captions show and, from a text-similarity
    model, what words mean;
-4. a `UNet2DConditionModel` (widths {preset.unet.widths}) on velocity with zero terminal SNR,
-   trailing timesteps, averaged weights and {100 * preset.caption_dropout:.0f} % dropped
-   captions.
+4. a `UNet2DConditionModel` (widths {preset.unet.widths}, layers {preset.unet.layers}) on velocity
+   with zero terminal SNR, trailing timesteps, averaged weights and
+   {100 * preset.caption_dropout:.0f} % dropped captions.
 
 An exported folder can be trained further: `restore` turns it back into checkpoints.
 
@@ -153,7 +153,9 @@ time; {len(LOOKS) - 1} looks are made by image processing.
 Noise and training picture are not drawn apart. What a caption leaves open ({", ".join(VARIABLES[:6])}
 and the ground's colour) is a function of {len(VARIABLES)} fixed projections of the noise, each of
 them standard normal, so that the noise as a whole stays white: a coupling of noise and data, as in
-stochastic interpolants. One seed is thereby one composition, with any suffix. Samplers that follow
+stochastic interpolants. The projections are broad strokes of the noise, and in training a linear
+reader on the denoiser's innermost level asks for them: without it some were never noticed. One seed
+is thereby one composition, with any suffix. Samplers that follow
 the learned velocity without noise of their own (DDIM, Euler, DPM++ 2M) keep it; ancestral ones
 lose some of it. A size or a tilt that the prompt names wins over the seed's.
 

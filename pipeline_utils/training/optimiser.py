@@ -36,7 +36,8 @@ class MuonAdamW(torch.optim.AdamW):
         self, matrices: list, others: list, betas: tuple[float, float], weight_decay: float, momentum: float = 0.95
     ):
         groups = [{"params": others, "muon": False}, {"params": matrices, "muon": True}]
-        super().__init__([g for g in groups if g["params"]], lr=0.0, betas=betas, weight_decay=weight_decay)
+        kept = [g for g in groups if g["params"]]
+        super().__init__(kept, lr=0.0, betas=betas, weight_decay=weight_decay, fused=True)
         self.momentum = momentum
 
     @torch.no_grad()

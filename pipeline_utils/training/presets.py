@@ -124,10 +124,10 @@ PRESETS: dict[str, Preset] = {
             company=0.0,
             tint=0.05,
             placement_named=0.05,
-            scale=(0.62, 0.94),
+            scale=(0.78, 0.94),
             shift=0.2,
             tilt=13.0,
-            sizes=3,
+            sizes=2,
             tilts=3,
             step=1 / 8,
             # Styles that were the last to be told apart, and one that was soon known.

@@ -57,18 +57,17 @@ class Place:
 
         def one(shard: tuple[torch.Tensor, ...]):
             with self.autocast():
-                loss = loss_of(*shard)
+                loss = loss_of(*shard) / self.shards
             return loss.detach(), torch.autograd.grad(loss, parameters)
 
         pieces = [tensor.chunk(self.shards) for tensor in batch]
         losses, gradients = zip(*_workers().map(one, zip(*pieces, strict=True)), strict=True)
-        total = [g.clone() for g in gradients[0]]
-        for more in gradients[1:]:
-            torch._foreach_add_(total, list(more))
-        torch._foreach_mul_(total, 1 / len(losses))
+        total, *others = gradients
+        for more in others:
+            total = torch._foreach_add(total, more)
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
-        return sum(losses) / len(losses)
+        return sum(losses)
 
 
 _POOL: list[ThreadPoolExecutor] = []
