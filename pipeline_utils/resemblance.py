@@ -16,8 +16,8 @@ def resemblance(one: Image.Image, other: Image.Image) -> float:
     The structure term of SSIM on luminance at 64 x 64, where light and dark that change places count as
     nothing in common; places where neither picture has structure weigh little. Colour, brightness and
     contrast alone do not lower it. Over 256 second-round pictures of the bundled model (8 prompts, 4 seeds,
-    8 suffixes) 254 are nearest to their own pick, where SSIM finds the pick of 250, edges that of 231 and a
-    mask of the foreground that of 204. `python -m pipeline_utils.bench resemblance` prints it.
+    8 suffixes) 232 are nearest to their own pick, where SSIM finds the pick of 216, edges that of 208 and a
+    mask of the foreground that of 180. `python -m pipeline_utils.bench resemblance` prints it.
     """
     a, b = _reduced(one), _reduced(other)
     if np.array_equal(a, b):
