@@ -125,6 +125,20 @@ def test_directions_leave_detail_to_noise_that_tells_nothing(source):
     assert (steps < 0.5 * source.along.abs().amax((1, 2, 3))).all()
 
 
+@pytest.mark.parametrize("shards", [2, 3, 4, 9])
+def test_a_batch_gives_the_same_gradients_in_any_number_of_shards(shards):
+    batch, weight = rows(5, 3), torch.ones(3, requires_grad=True)
+    losses, gradients = [], []
+    for count in (1, shards):
+        weight.grad = None
+        losses.append(
+            Place("cpu", bf16=False, shards=count).backward(lambda x: (x @ weight - 1).square().mean(), [weight], batch)
+        )
+        gradients.append(weight.grad.clone())
+    assert torch.allclose(losses[0], losses[1])
+    assert torch.allclose(gradients[0], gradients[1])
+
+
 def test_a_reader_learns_to_read_the_draws_in_the_denoisers_innermost_level(source):
     torch.manual_seed(0)
     unet = build_unet(SMOKE)

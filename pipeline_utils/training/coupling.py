@@ -12,8 +12,8 @@ DDIM without noise of its own follows it.
 The projections are the broad strokes of the directions in which the latents themselves
 change with each variable: noise that leans to the left meets scenes that lean to the left,
 and the paths from one to the other are short, as under optimal transport. Broad, because a
-denoiser has to read them in white noise: directions with all their detail (of the hand, the
-angle or the design, which have no broad one) were not read at all in 8,000 steps.
+denoiser has to read them in white noise: of directions with all their detail, those of the
+hand, the angle and the design were not read at all in 8,000 steps.
 """
 
 from __future__ import annotations

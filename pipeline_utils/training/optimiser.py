@@ -73,7 +73,7 @@ def make_optimiser(
     named: dict[str, torch.nn.Parameter], betas: tuple[float, float], schedule: Schedule
 ) -> torch.optim.Optimizer:
     """First and last layers, embeddings, gains and offsets always go to AdamW."""
-    ends = ("conv_in.", "conv_out.", "embed")
+    ends = ("conv_in.", "conv_out.", "embed", "reader.")
     matrices, others = [], []
     for name, parameter in named.items():
         inner = schedule.muon and parameter.ndim >= 2 and not any(end in name for end in ends)

@@ -57,7 +57,7 @@ class Place:
 
         def one(shard: tuple[torch.Tensor, ...]):
             with self.autocast():
-                loss = loss_of(*shard) / self.shards
+                loss = loss_of(*shard) * (len(shard[0]) / len(batch[0]))
             return loss.detach(), torch.autograd.grad(loss, parameters)
 
         pieces = [tensor.chunk(self.shards) for tensor in batch]
