@@ -13,8 +13,9 @@ What runs            runtime: device, loading, fingerprint; load_errors, words: 
                      turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
-What is kept         png, parameters, picture: the file; shelf: the folder; shelves: whose; contact_sheet, grid_sheet
-                     card, card_file, cards: its index; lineage: its tree; album: both; stars, trash, thumbs, downloads
+What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder; shelves: whose
+                     card, card_file, cards: its index; lineage: its tree; album: both; stars, trash, thumbs
+                     contact_sheet, grid_sheet, downloads
 What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
                      lab, proof, proof_process, proof_reference: the experiments of the documentation
 What is shown        api: endpoints; visit, reopen: what a visitor made; toasts: errors; theme

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_utils.claim import Claim
 from pipeline_utils.errors import InputError, PictureError, UserError
+from pipeline_utils.files import writing
 from pipeline_utils.picture import Lineage, Picture, Reading, encode, read
-from pipeline_utils.shelf import saving
 
 IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
 _MAX_JSON = 1_000_000  # bytes of a recipe file
@@ -48,8 +47,7 @@ def verify(arguments: argparse.Namespace) -> int:
         for name, there, here in verdict.differing:
             print(plain(f"  {name}: {there} there, {here} here"))
     if verdict.difference and arguments.difference:
-        with saving(arguments.difference.resolve().parent):
-            verdict.difference.image.save(arguments.difference, format="PNG")
+        _write(arguments.difference, verdict.difference.image)
     if not verdict.replayed:
         return NOT_CHECKED
     return IDENTICAL if verdict.identical else DIFFERENT
@@ -200,16 +198,11 @@ def _lines(reading: Reading) -> list[str]:
 
 def _write(path: Path, content) -> None:
     """Writes bytes or an image whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with saving(path.resolve().parent):
-        try:
-            if isinstance(content, bytes):
-                temporary.write_bytes(content)
-            else:
-                content.save(temporary, format="PNG")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with writing(path) as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content.save(file, format="PNG")
 
 
 def plain(text: str) -> str:

@@ -61,14 +61,14 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{16}", text) is not None
 
 
-def described(studio: Studio, asked: Round, made: dict[int, Made]) -> dict[str, Any]:
+def described(asked: Round, made: dict[int, Made]) -> dict[str, Any]:
     """The answer of the endpoints that make rounds, as JSON."""
     pictures = []
     for index, place in enumerate(asked.places):
         picture = made[index].picture
         entry = {
             "id": picture.id,
-            "file": {"path": str(studio.shelf.get(picture.id)), "meta": {"_type": "gradio.FileData"}},
+            "file": {"path": str(made[index].file), "meta": {"_type": "gradio.FileData"}},
             "seed": picture.recipe.seed,
             "prompt": picture.recipe.prompt,
             "suffix": place.suffix,
@@ -210,4 +210,4 @@ def _finish(studio: Studio, events: Iterator[RoundEvent]) -> dict[str, Any]:
             asked = event.round
         elif isinstance(event, Made):
             made[event.index] = event
-    return described(studio, asked, made)
+    return described(asked, made)

@@ -6,13 +6,14 @@ Only a shortcut: the pictures are the record. A file that is missing, old or dam
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 
 from pipeline_utils.card import Card
+from pipeline_utils.errors import UserError
+from pipeline_utils.files import writing
 
 VERSION = 1
 _KINDS = [field.type for field in fields(Card)]  # as written: "str", "int", "bool", "str | None"
@@ -40,14 +41,10 @@ def load(path: Path) -> dict[str, Card]:
 
 
 def save(path: Path, cards: Iterable[Card]) -> None:
-    """Written beside its place and renamed. One that cannot be written is done without."""
+    """One that cannot be written is done without."""
     content = {
         "version": [VERSION, *(field.name for field in fields(Card))],
         "cards": [astuple(card) for card in cards],
     }
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.write_text(json.dumps(content, separators=(",", ":")), "utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    with suppress(UserError), writing(path) as file:
+        file.write(json.dumps(content, separators=(",", ":")).encode())

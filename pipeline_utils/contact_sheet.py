@@ -8,14 +8,13 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline_utils.errors import InputError
+from pipeline_utils.errors import InputError, PictureError
+from pipeline_utils.files import writing
 from pipeline_utils.picture import Picture
 from pipeline_utils.rounds import way
-from pipeline_utils.shelf import saving
 
 MAX_PICTURES = 64
 MIN_TILE, MAX_TILE = 256, 512  # pixels of a tile's longer side
@@ -111,28 +110,28 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> lis
     return wrapped
 
 
-def zip_pictures(paths: Sequence[Path], file: Path | str | BinaryIO) -> None:
+def zip_pictures(paths: Sequence[Path], file: Path) -> None:
     """Put the files into a zip as they are, uncompressed (PNG is), in order, under their own names.
 
     The same files give the same bytes: no dates, no machine's file modes. Raises InputError when two
-    have one name, CapacityError when the disk is full.
+    have one name, PictureError when one cannot be read, CapacityError when the disk is full.
     """
-    names = [Path(path).name for path in paths]
+    names = [path.name for path in paths]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError("pictures", twice, "each file stands once in a zip")
-    on_disk = isinstance(file, Path | str)
-    with saving(Path(file).resolve().parent if on_disk else "the download"):
-        try:
-            with zipfile.ZipFile(file, "w") as archive:
-                for path, name in zip(paths, names, strict=True):
-                    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # stored, not deflated
-                    entry.create_system, entry.external_attr = 3, 0o100644 << 16
-                    archive.writestr(entry, Path(path).read_bytes())
-        except BaseException:
-            if on_disk:
-                Path(file).unlink(missing_ok=True)  # half a zip helps nobody
-            raise
+    with writing(file) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for path, name in zip(paths, names, strict=True):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # stored, not deflated
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            archive.writestr(entry, _content(path))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:  # deleted meanwhile, as a rule
+        raise PictureError(f"The file {path.name} cannot be read: {error.strerror}.") from error
 
 
 def tile(image: Image.Image) -> Image.Image:

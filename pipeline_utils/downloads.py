@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline_utils.shelf import saving
+from pipeline_utils.files import saving
 
 _KEEP = 3600  # seconds
 

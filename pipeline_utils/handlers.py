@@ -20,11 +20,11 @@ from pipeline_utils.catalog import ModelSpec
 from pipeline_utils.contact_sheet import zip_pictures
 from pipeline_utils.downloads import place_for
 from pipeline_utils.errors import UserError
+from pipeline_utils.files import writing
 from pipeline_utils.grid_sheet import round_sheet
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
 from pipeline_utils.rounds import parse_seeds
-from pipeline_utils.shelf import saving
 from pipeline_utils.streams import streamed
 from pipeline_utils.studio import Studio
 from pipeline_utils.toasts import shown_as_toast, tell
@@ -134,8 +134,8 @@ class Handlers:
             shelf = visit.shelf(self.studio.shelves)
             image = round_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
             file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".png")
-            with saving(file.parent):
-                image.save(file)
+            with writing(file) as stream:
+                image.save(stream, "PNG")
             return str(file)
 
     def zip_file(self, visit: Visit) -> str:

@@ -98,10 +98,7 @@ class ShelfHandlers:
                     f"These pictures are {size / 2**30:.1f} GB, and a zip holds {MAX_ZIP // 2**30} GB: select fewer."
                 )
             file = place_for(self.studio.settings.data, [card.id for card in cards], f"{len(cards)}-pictures.zip")
-            try:
-                zip_pictures(paths, file)
-            except FileNotFoundError:
-                raise UserError("A selected picture was deleted meanwhile. Select again.") from None
+            zip_pictures(paths, file)
             return str(file)
 
     def _selected(self, album: Album, event: gr.EventData) -> list[Card]:

@@ -137,9 +137,8 @@ class Player:
 
     def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
-        file = visit.shelf(self.studio.shelves).get(picture.id)
         alike = resemblance(picked[place.parent].image, picture.image) if place.parent else None
-        sheet.tiles[made.index] = Tile(picture.id, file, picture.pixel_sha256, made.flagged, alike)
+        sheet.tiles[made.index] = Tile(picture.id, made.file, picture.pixel_sha256, made.flagged, alike)
         if place.control:
             sheet.controls[made.index] = compared(picked[place.parent], picture)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline_utils.errors import CapacityError, InputError, PictureError, UserError
+from pipeline_utils.errors import InputError, PictureError
+from pipeline_utils.files import saving, writing
 from pipeline_utils.picture import Picture, check_id, encode, pixel_sha256, read
 
 _NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
@@ -22,7 +21,7 @@ _LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process m
 class Shelf:
     """Pictures in one folder. Any number of threads and processes may use it.
 
-    A picture is there whole or not at all: it is written beside its place, flushed, and renamed.
+    A picture is there whole or not at all.
     make: make the folder now; otherwise the first picture does.
     Raises UserError when the folder cannot be made or read.
     """
@@ -67,7 +66,9 @@ class Shelf:
         with self._lock, saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not _holds(path, data):
-                self._write(path, data)
+                self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
+                with writing(path, changed=self._last) as file:
+                    file.write(data)
         return path
 
     def get(self, picture_id: str) -> Path:
@@ -91,38 +92,10 @@ class Shelf:
             raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")
         return reading.picture
 
-    def _write(self, path: Path, data: bytes) -> None:
-        temporary = self.folder / f".{path.name}.{secrets.token_hex(8)}.tmp"
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
-            os.utime(temporary, ns=(self._last, self._last))
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def saving(place: Path | str) -> Iterator[None]:
-    """An OSError of the folder `place` becomes an error a person can act on."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CapacityError(
-                f"The disk is full, so nothing was saved in {Path(place).name}: delete some pictures or "
-                "choose another folder, then run the round again."
-            ) from error
-        raise UserError(f"The folder {Path(place).name} cannot be used: {error.strerror}.") from error
-
 
 def _holds(path: Path, data: bytes) -> bool:
-    """Is this very file there? One that was damaged since is not, and is written again."""
+    """Is this very file there? One that was damaged since, or cannot be read, is not, and is written again."""
     try:
         return path.stat().st_size == len(data) and path.read_bytes() == data
-    except FileNotFoundError:
+    except OSError:
         return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from pipeline_utils.files import saving
 from pipeline_utils.picture import check_id
-from pipeline_utils.shelf import Shelf, saving
+from pipeline_utils.shelf import Shelf
 
 
 class Stars:

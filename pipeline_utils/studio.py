@@ -47,6 +47,7 @@ class Made:
 
     index: int
     picture: Picture
+    file: Path
     flagged: bool
 
 
@@ -217,8 +218,7 @@ class Studio:
                         picture = Picture.make(
                             event.image, asked.recipes[event.index], event.fingerprint, _lineage(asked, event.index)
                         )
-                        keep.put(picture)
-                        event = Made(event.index, picture, event.flagged)
+                        event = Made(event.index, picture, keep.put(picture), event.flagged)
                     emit(event)
 
         return streamed(work, stop)

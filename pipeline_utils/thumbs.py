@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +10,9 @@ from PIL import Image
 
 from pipeline_utils.card import Card
 from pipeline_utils.errors import UserError
+from pipeline_utils.files import saving, writing
 from pipeline_utils.picture import read
-from pipeline_utils.shelf import Shelf, saving
+from pipeline_utils.shelf import Shelf
 
 LONGEST = 320  # pixels of the longer side; a picture that is no larger is its own thumbnail
 _PATIENCE = 1.0  # seconds that one list spends on missing thumbnails; the next one goes on
@@ -44,12 +43,7 @@ class Thumbs:
     def _make(self, path: Path, thumb: Path) -> None:
         image = read(path).image
         image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        temporary = thumb.with_suffix(f".{secrets.token_hex(8)}.tmp")
         with saving(self.folder):
             self.folder.mkdir(exist_ok=True)
-            try:
-                image.save(temporary, "WEBP", quality=82)
-                os.replace(temporary, thumb)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        with writing(thumb) as file:
+            image.save(file, "WEBP", quality=82)

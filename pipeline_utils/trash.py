@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline_utils.errors import InputError
-from pipeline_utils.shelf import Shelf, saving
+from pipeline_utils.files import saving
+from pipeline_utils.shelf import Shelf
 
 KEEP_HOURS = 24
 _BATCH = re.compile(r"[0-9]{10}-[0-9a-f]{16}")  # when it was deleted, in seconds

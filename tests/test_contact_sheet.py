@@ -1,7 +1,6 @@
 """Contact sheets and zips of a round."""
 
 import errno
-import io
 import time
 import zipfile
 
@@ -197,7 +196,7 @@ def test_the_largest_grid_with_long_names_is_a_sheet():
 def test_a_zip_holds_the_files_themselves_uncompressed_and_in_order(tmp_path):
     shelf = Shelf(tmp_path)
     paths = [shelf.put(sample_picture(seed)) for seed in (3, 1, 2)]
-    file = io.BytesIO()
+    file = tmp_path / "round.zip"
     zip_pictures(paths, file)
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
@@ -221,7 +220,7 @@ def test_the_same_files_give_the_same_zip_whenever_it_is_made(tmp_path):
 def test_two_files_of_one_name_are_refused(tmp_path):
     path = Shelf(tmp_path).put(sample_picture())
     with pytest.raises(InputError, match="once in a zip"):
-        zip_pictures([path, path], io.BytesIO())
+        zip_pictures([path, path], tmp_path / "round.zip")
 
 
 def test_a_zip_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -33,6 +33,7 @@ ROWS = (
     ("picture", "png", "parameters", "rounds", "turns", "streams", "runtime", "words", "load_errors", "resemblance"),
     ("variation", "preview", "presets"),
     ("recipe", "catalog", "folders", "specs", "settings"),
+    ("files",),
     ("errors", "pace"),
 )
 LIGHT = ("errors", "recipe", "rounds", "specs", "folders", "catalog", "settings")

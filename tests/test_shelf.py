@@ -11,8 +11,9 @@ import pytest
 from fuzz_picture import foreign_png, sample_picture
 
 from pipeline_utils.errors import CapacityError, InputError, PictureError, UserError
+from pipeline_utils.files import saving
 from pipeline_utils.picture import encode
-from pipeline_utils.shelf import Shelf, saving
+from pipeline_utils.shelf import Shelf
 
 
 @pytest.fixture

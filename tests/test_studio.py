@@ -3,13 +3,20 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline_utils.api import endpoints
 from pipeline_utils.engine import Step
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.picture import Picture, read
+from pipeline_utils.playing import Player
+from pipeline_utils.shelf import Shelf
 from pipeline_utils.studio import Made, Started, Waiting
+from pipeline_utils.visit import Visit
 from tests.making import made, studio
 
 
@@ -77,6 +84,35 @@ def test_every_picture_is_on_the_shelf_with_its_recipe_when_it_is_told(here):
             assert found.picture.recipe == event.picture.recipe
             assert found.image.tobytes() == event.picture.image.tobytes()
             assert not found.edited
+
+
+@pytest.fixture
+def racing(tiny_sd_folder, tmp_path, monkeypatch):
+    """A studio whose pictures are deleted, by another tab, as soon as they stand on the shelf."""
+    racing, put = studio(tiny_sd_folder, tmp_path), Shelf.put
+
+    def lost(shelf, picture):
+        file = put(shelf, picture)
+        file.unlink()
+        return file
+
+    monkeypatch.setattr(Shelf, "put", lost)
+    return racing
+
+
+def test_a_picture_deleted_while_its_round_ends_does_not_fail_the_endpoint(racing):
+    answer = endpoints(racing)["first_round"]("a cat", "0-1", num_inference_steps=2)
+    assert [Path(entry["file"]["path"]).name for entry in answer["pictures"]] == [
+        f"seed-{entry['seed']}_{entry['id']}.png" for entry in answer["pictures"]
+    ]
+
+
+def test_a_picture_deleted_while_its_round_ends_does_not_fail_the_page(racing):
+    player, visit = Player(racing), Visit(racing.models.default)
+    start = partial(racing.first_round, "a cat", "0-1", num_inference_steps=2)
+    *_, last = player.play(visit, start, {}, SimpleNamespace(session_hash="a"))
+    assert "2 pictures in" in last["status"]
+    assert len(visit.shown.tiles) == 2
 
 
 def test_a_second_round_can_start_from_a_file(here, first):
