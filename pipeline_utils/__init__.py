@@ -10,7 +10,7 @@ denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 
 What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
 What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
-                     turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
+                     stops, turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      variation: noise between two seeds; preview: pictures while they are made
                      models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
 What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder; shelves: whose
@@ -22,8 +22,8 @@ What is shown        api: endpoints; visit, reopen: what a visitor made; toasts:
                      view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
                      view_compare: pick and origin; view_words, handlers_words: token meters
                      sharing, view_share, handlers_share, ui_share: links and what is copied
-                     view_tree, handlers_tree, ui_tree; view_shelf, handlers_shelf, ui_shelf; ui_verify; ui_proof,
-                     ui_stops: the other tabs; wiring, ui: the page
+                     view_tree, handlers_tree, ui_tree; view_shelf, handlers_shelf, ui_shelf; ui_verify; ui_proof:
+                     the other tabs; wiring, ui: the page
 Beside these         __main__: the command line; bench: figures; training: how the bundled model was made
 
 Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides

@@ -24,8 +24,9 @@ from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.preview import Watcher
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded, fingerprint
+from pipeline_utils.stops import Stopped
 from pipeline_utils.streams import streamed
-from pipeline_utils.turns import Stopped, Turn, Turns
+from pipeline_utils.turns import Turn, Turns
 from pipeline_utils.variation import varied
 
 

@@ -14,7 +14,8 @@ from pipeline_utils import engine
 from pipeline_utils.catalog import FAMILIES
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded
-from pipeline_utils.turns import Stopped, Turns
+from pipeline_utils.stops import Stopped
+from pipeline_utils.turns import Turns
 
 Generators = torch.Generator | list[torch.Generator] | None
 STEPS = 2  # denoising steps, as in the documentation's own experiment

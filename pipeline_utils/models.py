@@ -7,6 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +18,8 @@ from pipeline_utils.errors import ModelError
 from pipeline_utils.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
 from pipeline_utils.slots import settled
-from pipeline_utils.turns import Stopped
+from pipeline_utils.stops import Stop, Stopped
+from pipeline_utils.streams import waited
 
 
 class Models:
@@ -34,6 +36,7 @@ class Models:
         self._line: deque[object] = deque()
         self._users = 0
         self._loaded: Loaded | None = None
+        self._load: Future[None] | None = None  # the last load that was begun
 
     @property
     def default(self) -> str:
@@ -83,24 +86,26 @@ class Models:
 
         Waits first come first served while other rounds use another model, since memory is
         counted for one. Raises ModelError or CapacityError when it cannot be loaded, and
-        Stopped when `stop` is set while waiting; the next round then finds the app as usable as before.
+        Stopped when `stop` is set meanwhile; the next round then finds the app as usable as before. A load
+        or a download that was begun goes on without its round, since neither can be broken off.
         """
-        spec = self.spec(name)
-        if not self._holds(spec):
-            runtime.fetch(spec, self._settings, self._device)  # gigabytes, while others go on with their rounds
-        place = object()
+        spec, aside, stop = self.spec(name), stop is not None, stop or Stop()
+        if not self._holds(spec):  # gigabytes, while others go on with their rounds
+            waited(lambda: runtime.fetch(spec, self._settings, self._device), stop)
+        place, mine = object(), None
         with self._condition:
             self._line.append(place)
             try:
-                while self._line[0] is not place or (self._users and not self._holds(spec)):
-                    if stop is not None and stop.is_set():
+                while self._line[0] is not place or not self._holds(spec):
+                    if stop.is_set():
                         raise Stopped
-                    self._condition.wait(0.1)
-                if not self._holds(spec):
-                    self._free()
-                    loaded = runtime.load(spec, self._settings, self._device)
-                    self._loaded = settled(loaded) if self._tries_slots else loaded
-                    self._known[spec.name] = spec
+                    if mine is not None and mine.done():
+                        mine.result()  # raises why it could not be loaded
+                    free = not self._users and (self._load is None or self._load.done())
+                    if mine is None and free and self._line[0] is place:
+                        mine = self._begin_load(spec, aside)
+                    else:
+                        self._condition.wait(0.1)
                 loaded = self._loaded
                 self._users += 1
             finally:
@@ -125,6 +130,31 @@ class Models:
 
     def _holds(self, spec: ModelSpec) -> bool:
         return self._loaded is not None and self._loaded.spec.name == spec.name
+
+    def _begin_load(self, spec: ModelSpec, aside: bool) -> Future[None]:
+        """aside: in a thread of its own, so that everybody who waits for it can be stopped.
+
+        What is loaded at start is not: ZeroGPU wants that in the main thread.
+        """
+        load = self._load = Future()
+
+        def run() -> None:
+            try:
+                self._free()
+                loaded = runtime.load(spec, self._settings, self._device)
+                self._loaded = settled(loaded) if self._tries_slots else loaded
+                self._known[spec.name] = spec
+                load.set_result(None)
+            except BaseException as error:
+                load.set_exception(error)
+            with self._condition:
+                self._condition.notify_all()
+
+        if aside:
+            threading.Thread(target=run, name="load", daemon=True).start()
+        else:
+            run()
+        return load
 
     def _free(self) -> None:
         self._loaded = None

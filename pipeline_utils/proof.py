@@ -18,7 +18,7 @@ from pipeline_utils.errors import UserError
 from pipeline_utils.lab import Lab, Result, differing, gap, seeded, total
 from pipeline_utils.proof_process import full_determinism, restart, threads
 from pipeline_utils.proof_reference import reference
-from pipeline_utils.turns import Stopped
+from pipeline_utils.stops import Stopped
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import torch
 
 from pipeline_utils.lab import Lab, Result, differing, gap, seeded
 from pipeline_utils.picture import read
-from pipeline_utils.turns import Stopped
+from pipeline_utils.stops import Stopped
 
 _PATIENCE = 600  # seconds for a new process to load the model and make one call
 _ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from diffusers import DDIMPipeline
 from huggingface_hub import snapshot_download
 
 from pipeline_utils.lab import Lab, Result, gap, seeded, total
-from pipeline_utils.turns import Stopped
+from pipeline_utils.stops import Stopped
 
 MODEL = "google/ddpm-cifar10-32"
 FOLDER = "SECOND_ROUND_CIFAR"  # environment variable: a local copy of the model

@@ -7,9 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class Stopped(Exception):
-    """The round was stopped; raised out of a pipeline call so that no further step or decode runs."""
+from pipeline_utils.stops import Stopped
 
 
 class Turns:

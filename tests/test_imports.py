@@ -20,7 +20,7 @@ ROWS = (
     ("handlers", "handlers_share", "handlers_words", "handlers_tree", "handlers_shelf", "ui_verify", "ui_proof"),
     ("exploring", "ui_next"),
     ("playing",),
-    ("panels", "view_preview", "ui_stops", "toasts", "reopen"),
+    ("panels", "view_preview", "toasts", "reopen"),
     ("view_compare", "view_share", "view_words"),
     ("api", "view", "view_tree", "view_shelf", "visit", "theme"),
     ("proof", "proof_process", "proof_reference", "lab"),
@@ -34,7 +34,7 @@ ROWS = (
     ("variation", "preview", "presets"),
     ("recipe", "catalog", "folders", "specs", "settings"),
     ("files",),
-    ("errors", "pace"),
+    ("errors", "pace", "stops"),
 )
 LIGHT = ("errors", "recipe", "rounds", "specs", "folders", "catalog", "settings")
 

@@ -14,7 +14,7 @@ from pipeline_utils.models import Models
 from pipeline_utils.runtime import Device
 from pipeline_utils.settings import Settings
 from pipeline_utils.slots import settled, slots_agree
-from pipeline_utils.turns import Stopped
+from pipeline_utils.stops import Stopped
 from tests.making import load, pictures, recipe
 from tests.test_turns import wait_until
 from tests.tiny import tiny_sd
@@ -91,6 +91,41 @@ def test_waiting_for_a_switch_can_be_stopped(two):
             raise AssertionError("it must not be switched")
     with here.use(other):  # the line is free again
         pass
+
+
+@pytest.mark.parametrize("step", ["fetch", "load"])
+def test_stop_is_heard_while_a_model_is_fetched_or_loaded_and_the_work_is_kept_for_the_next(two, monkeypatch, step):
+    here, other = two
+    stop, began, go = threading.Event(), threading.Event(), threading.Event()
+    ready, calls = getattr(runtime, step), []
+
+    def slow(spec, *rest):
+        calls.append(spec.name)
+        began.set()
+        assert go.wait(30)
+        return ready(spec, *rest) if step == "load" else None
+
+    monkeypatch.setattr(runtime, step, slow)
+
+    def ask(flag):
+        with here.use(other, flag) as loaded:
+            return loaded.spec.name
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, stop)
+        assert began.wait(30)
+        behind, patient = threading.Event(), threading.Event()
+        second = pool.submit(ask, behind)  # waits behind the first, and can be stopped as well
+        stop.set()
+        behind.set()
+        for asked in (first, second):
+            with pytest.raises(Stopped):
+                asked.result(10)  # while `go` is still to come
+        third = pool.submit(ask, patient)
+        go.set()
+        assert third.result(30) == other
+    assert calls[:1] == [other]
+    assert step == "fetch" or calls == [other]  # the load that was given up is the one that is used
 
 
 def test_the_memory_of_a_model_is_freed_before_the_next_is_loaded(two, monkeypatch):

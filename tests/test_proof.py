@@ -14,7 +14,8 @@ from pipeline_utils.lab import Lab, Result, differing, gap, seeded
 from pipeline_utils.proof import EXPERIMENTS, Experiment, run
 from pipeline_utils.proof_process import determinism
 from pipeline_utils.proof_reference import FOLDER, measured, reference
-from pipeline_utils.turns import Stopped, Turns
+from pipeline_utils.stops import Stopped
+from pipeline_utils.turns import Turns
 from tests.making import load, pictures, recipe
 from tests.tiny import tiny_ddim, tiny_sd3, tiny_unclip
 

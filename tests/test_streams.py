@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from pipeline_utils.stops import Stopped
 from pipeline_utils.streams import streamed
-from pipeline_utils.turns import Stopped
 
 visitor = contextvars.ContextVar("visitor", default="nobody")
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline_utils import engine
-from pipeline_utils.turns import Stopped, Turns
+from pipeline_utils.stops import Stopped
+from pipeline_utils.turns import Turns
 from tests.making import load, pictures, recipe
 
 
