@@ -21,7 +21,7 @@ from pipeline_utils.errors import UserError
 from pipeline_utils.models import Models
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.studio import Studio
-from pipeline_utils.ui import LAUNCH, build_page
+from pipeline_utils.ui import build_page, launching
 
 try:
     device = runtime.start(settings)
@@ -36,4 +36,4 @@ studio.shelves.warm()
 demo = build_page(studio)
 
 if __name__ == "__main__":
-    demo.launch(server_name=settings.host, server_port=settings.port, share=settings.share, **LAUNCH)
+    demo.launch(**launching(settings))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ class Settings:
     keep_hours: float = 0.0  # delete pictures older than this; 0: keep them
     previews: bool = True
     share: bool = False
+    allowed_hosts: tuple[str, ...] = ()  # names beside its own by which the app is reached, or from whose pages
 
     @property
     def visitors_choose(self) -> str:
@@ -52,7 +55,24 @@ class Settings:
     @property
     def strangers(self) -> bool:
         """Do others than the person at this machine reach the page? A Space listens on every interface."""
-        return self.share or self.host not in ("127.0.0.1", "localhost", "::1")
+        return self.share or not is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Does the name stand for this machine, whoever is asked about it?"""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Names without port, with commas between them."""
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9])?", name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no host name, such as example.org or *.example.org")
+    return names
 
 
 # name, type or choices, help.
@@ -74,6 +94,7 @@ _OPTIONS: tuple[tuple[str, object, str], ...] = (
     ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
     ("previews", bool, "show pictures in the page while they are made"),
     ("share", bool, "open a public gradio.live link"),
+    ("allowed_hosts", hosts, "more names the app is reached by, and sites whose pages may use it; * for any"),
 )
 
 
@@ -86,7 +107,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     )
     for name, kind, text in _OPTIONS:
         variable = name.upper() if name in ("model", "host", "port") else f"SECOND_ROUND_{name.upper()}"
-        default = getattr(Settings, name)
+        default = getattr(Settings, name) if kind is not hosts else ""
         if name in ("host", "port"):  # Spaces say by Gradio's own variables where to listen
             default = environment.get({"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}[name], default)
         # A string default goes through `type` as an argument would, so that both are checked alike.

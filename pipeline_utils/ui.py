@@ -9,34 +9,43 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_function_description
+from starlette.middleware import Middleware
 
 from pipeline_utils import theme, ui_next, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
 from pipeline_utils.api import endpoints
 from pipeline_utils.catalog import ModelSpec, catalog
 from pipeline_utils.errors import ModelError
 from pipeline_utils.exploring import Exploring
+from pipeline_utils.guard import MAX_UPLOAD, Guard
 from pipeline_utils.handlers import Handlers
 from pipeline_utils.panels import fields
+from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio
 from pipeline_utils.visit import Visit
 from pipeline_utils.wiring import LOOK, PICK, RUN, Page, Parts, placed
 
-# How to serve the page; what only `launch` takes.
-LAUNCH: dict[str, Any] = {
-    "theme": theme.theme(),
-    "css": theme.CSS,
-    "head": f"<script>{theme.SCRIPT}</script>",
-    "favicon_path": theme.ICON,
-    "footer_links": ["api"],
-    "show_error": False,
-    "enable_monitoring": False,
-    "run_history": False,
-    "ssr_mode": False,
-    "max_file_size": "64mb",
-    "mcp_server": importlib.util.find_spec("mcp") is not None,
-}
-
 _ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
+
+
+def launching(settings: Settings) -> dict[str, Any]:
+    """How to serve the page: what only `launch` takes."""
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "share": settings.share,
+        "app_kwargs": {"middleware": [Middleware(Guard, settings=settings)]},
+        "theme": theme.theme(),
+        "css": theme.CSS,
+        "head": f"<script>{theme.SCRIPT}</script>",
+        "favicon_path": theme.ICON,
+        "footer_links": ["api"],
+        "show_error": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "ssr_mode": False,
+        "max_file_size": MAX_UPLOAD,
+        "mcp_server": importlib.util.find_spec("mcp") is not None,
+    }
 
 
 def build_page(studio: Studio) -> gr.Blocks:

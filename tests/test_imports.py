@@ -22,7 +22,7 @@ ROWS = (
     ("playing",),
     ("panels", "view_preview", "toasts", "reopen"),
     ("view_compare", "view_share", "view_words"),
-    ("api", "view", "view_tree", "view_shelf", "visit", "theme"),
+    ("api", "view", "view_tree", "view_shelf", "visit", "theme", "guard"),
     ("proof", "proof_process", "proof_reference", "lab"),
     ("studio", "replaying"),
     ("verify", "zero_gpu", "as_python"),

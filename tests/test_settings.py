@@ -25,6 +25,7 @@ EXAMPLES = {
     "keep_hours": ("1.5", 1.5),
     "previews": ("off", False),
     "share": ("on", True),
+    "allowed_hosts": ("Example.org, *.local", ("example.org", "*.local")),
 }
 WRONG = [
     ("port", "http"),
@@ -46,6 +47,10 @@ WRONG = [
     ("keep_hours", "inf"),
     ("previews", "some"),
     ("share", "perhaps"),
+    ("allowed_hosts", "https://example.org"),
+    ("allowed_hosts", "example.org:80"),
+    ("allowed_hosts", "a b"),
+    ("allowed_hosts", "*.*"),
 ]
 
 

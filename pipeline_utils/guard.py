@@ -1,0 +1,123 @@
+"""What stands before every request: own hosts, no pages of other sites, a bound for what is sent, safe headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.responses import PlainTextResponse
+
+from pipeline_utils.settings import Settings, is_loopback
+
+MAX_UPLOAD = 64 * 2**20  # bytes of all files of one request
+_MAX_OTHER = 8 * 2**20  # bytes of any other request
+_FRAME = 2**20  # bytes of an upload that are no file
+_DRAINED = 4 * MAX_UPLOAD  # bytes read and forgotten, so that who sent too much is told, not cut off
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:@/?#\[\]]+?)\.?)(?::[0-9]{1,5})?")
+
+Message = MutableMapping[str, Any]
+App = Callable[..., Awaitable[None]]
+
+
+class Guard:
+    """ASGI middleware.
+
+    A page whose name was bent to this machine (DNS rebinding) gives itself away by its Host. A page of another
+    site does by Sec-Fetch-Site, which browsers send where they trust the connection and no page can forge, else
+    by its Origin. Programs send neither, and are let through.
+    """
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        framing = " ".join(["'self'", "https://huggingface.co", *settings.allowed_hosts])
+        self._headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+            (b"content-security-policy", f"frame-ancestors {framing}".encode()),
+        ]
+
+    async def __call__(self, scope: Message, receive: App, send: App) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        headers = Headers(scope=scope)
+        host = _name(headers.get("host", ""))
+        if not self._own(host):
+            text = f"host: {host[:100]!r} is no name of this app; where it is, start it with --allowed-hosts."
+            await PlainTextResponse(text, 403)(scope, receive, answer)
+        elif self._foreign(headers) and not self._harmless(scope, headers):
+            text = "A page of another site sent this; where it may, start the app with --allowed-hosts."
+            await PlainTextResponse(text, 403)(scope, receive, answer)
+        else:
+            await self.app(scope, _bounded(receive, headers, scope["path"].endswith("/upload")), answer)
+
+    def _own(self, host: str) -> bool:
+        """May the app be reached by this name? Where it listens for strangers, by any, until some are named."""
+        settings = self.settings
+        public = not is_loopback(settings.host) and not settings.allowed_hosts
+        shared = settings.share and host.endswith(".gradio.live")
+        return public or shared or is_loopback(host) or host == settings.host or self._allowed(host)
+
+    def _allowed(self, host: str) -> bool:
+        """Was it named by the setting, in which *.example.org stands for every host below that?"""
+        allowed = self.settings.allowed_hosts
+        return any(name in (host, "*") or (name[:2] == "*." and host.endswith(name[1:])) for name in allowed)
+
+    def _foreign(self, headers: Headers) -> bool:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if origin is not None and self._allowed(_name(urlsplit(origin).netloc)):
+            return False
+        if site is not None:
+            return site not in ("same-origin", "none")
+        return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+
+    def _harmless(self, scope: Message, headers: Headers) -> bool:
+        """A page elsewhere may lead here and frame this page, and look where strangers may anyway."""
+        looks = scope.get("method") in ("GET", "HEAD", "OPTIONS")
+        return looks and (self.settings.strangers or headers.get("sec-fetch-mode") == "navigate")
+
+
+def _name(host: str) -> str:
+    """The name in "name:port", in small letters; "" for what is none."""
+    match = _HOST.fullmatch(host.lower())
+    return (match[1] or match[2]) if match else ""
+
+
+def _bounded(receive: App, headers: Headers, upload: bool) -> App:
+    """`receive` for a request of limited size.
+
+    Raises what the readers of bodies know: what is too large is answered with 413, and the half files of an
+    upload that is too large or broken off are deleted.
+    """
+    limit = MAX_UPLOAD + _FRAME if upload else _MAX_OTHER
+    declared = headers.get("content-length", "")
+    seen, more = 0, True
+
+    async def bounded() -> Message:
+        nonlocal seen, more
+        message = await receive()
+        if message["type"] != "http.request":
+            if upload and more:
+                raise MultiPartException("The upload was broken off.")
+            return message
+        seen, more = seen + len(message.get("body", b"")), message.get("more_body", False)
+        if seen > limit or (declared.isdigit() and int(declared) > limit):
+            while more and seen < _DRAINED:
+                rest = await receive()
+                seen, more = seen + len(rest.get("body", b"")), rest.get("more_body", False)
+            text = f"A request exceeded the maximum allowed size of {limit // 2**20} MB."
+            raise MultiPartException(text) if upload else HTTPException(413, text)
+        return message
+
+    return bounded
