@@ -59,7 +59,7 @@ def replay(arguments: argparse.Namespace) -> int:
     if verdict.replay is None:
         print(f"pipeline_utils replay: {plain(verdict.sentence)}", file=sys.stderr)
         return NOT_CHECKED
-    made = Picture.make(verdict.replay, verdict.followed, verdict.fingerprint_here, lineage)
+    made = Picture.make(verdict.replay, verdict.followed, verdict.fingerprint_here, lineage, verdict.flagged_here)
     _write(arguments.output, encode(made))
     print(plain(f"{arguments.output}: {verdict.sentence}"))
     return IDENTICAL
@@ -189,6 +189,8 @@ def _lines(reading: Reading) -> list[str]:
     for title, values in parts.items():
         lines += [title, *(f"  {key}: {plain(str(value))}" for key, value in values.items() if value not in (None, ""))]
     lines += ["pixels", f"  sha256: {reading.actual_sha256}"]
+    if reading.picture and reading.picture.flagged:
+        lines.append("  blacked out by the model's safety checker")
     if reading.edited:
         lines.append(f"  edited: they were saved with sha256 {reading.stored_sha256}")
     elif reading.picture:

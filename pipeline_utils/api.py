@@ -77,10 +77,10 @@ def described(asked: Round, made: dict[int, Made]) -> dict[str, Any]:
             "recipe": picture.recipe.to_dict(),
             "recipe_id": picture.recipe.id,
             "pixel_sha256": picture.pixel_sha256,
-            "flagged": made[index].flagged,
+            "flagged": picture.flagged,
         }
         pictures.append(entry)
-    return {"round": asked.number, "parent": asked.parent, "pictures": pictures}
+    return {"round": asked.number, "round_id": asked.id, "parent": asked.parent, "pictures": pictures}
 
 
 def endpoints(studio: Studio) -> dict[str, Callable]:
@@ -113,7 +113,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
 
         Returns:
-            {"round": 1, "pictures": [{"id", "file", "seed", "prompt", "suffix", "control", "recipe", ...}]}
+            {"round": 1, "round_id", "pictures": [{"id", "file", "seed", "prompt", "suffix", "control", "recipe", ...}]}
         """
         with told():
             return _finish(
@@ -141,7 +141,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
 
         Returns:
-            As first_round; the first picture is the control, whose pixel_sha256 equals that of the pick.
+            As first_round; the first picture is the control, whose pixel_sha256 equals that of a pick made here.
         """
         with told():
             picked = open_picture(studio, picture)
@@ -159,7 +159,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
 
         Returns:
-            As first_round; the first picture is the control, whose pixel_sha256 equals that of the pick.
+            As first_round; the first picture is the control, whose pixel_sha256 equals that of a pick made here.
         """
         with told():
             picked = open_picture(studio, picture)

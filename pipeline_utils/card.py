@@ -16,6 +16,7 @@ class Card:
     """One picture in few bytes.
 
     changed: ns. noise: in words, as "seed 2". series: pictures with one series differ in their seeds alone.
+    flagged: a safety checker blacked it out. maker: pictures with one maker have one fingerprint.
     """
 
     id: str
@@ -32,13 +33,17 @@ class Card:
     suffix: str | None
     control: bool
     series: str
+    flagged: bool = False
+    round_id: str | None = None
+    place: int = 0
+    maker: str = ""
 
     @classmethod
     def of(cls, head: Head, file: str, changed: int) -> Card:
         recipe, lineage = head.recipe, head.lineage
         rest = recipe.to_dict()
         del rest["seed"]
-        series = hashlib.sha256(canonical_json(rest).encode()).hexdigest()[:16]
+        round_id = lineage.round_id
         return cls(
             head.id,
             file,
@@ -53,5 +58,13 @@ class Card:
             sys.intern(lineage.parent) if lineage.parent else None,
             sys.intern(lineage.suffix) if lineage.suffix else None,
             lineage.control,
-            sys.intern(series),
+            _short(rest),
+            head.flagged is True,
+            sys.intern(round_id) if round_id else None,
+            lineage.place,
+            _short(head.fingerprint) if round_id else "",
         )
+
+
+def _short(values: dict) -> str:
+    return sys.intern(hashlib.sha256(canonical_json(values).encode()).hexdigest()[:16])

@@ -16,7 +16,8 @@ from pipeline_utils.recipe import Recipe, parse_json
 class Claim:
     """What is to be checked: that `recipe` makes `image`, or pixels of the hash `stored_sha256`.
 
-    recipe is None for a file with `parameters` only; image is None for a pasted recipe.
+    recipe is None for a file with `parameters` only; image is None for a pasted recipe. flagged: the record says
+    that a safety checker blacked the picture out.
     """
 
     recipe: Recipe | None = None
@@ -24,13 +25,15 @@ class Claim:
     stored_sha256: str | None = None
     fingerprint: dict | None = None
     unknown: list[str] = field(default_factory=list)
+    flagged: bool = False
 
     @classmethod
     def of(cls, reading: Reading) -> Claim:
         picture = reading.picture
         if picture is None:
             return cls(image=reading.image, unknown=list(reading.unknown))
-        return cls(picture.recipe, reading.image, picture.pixel_sha256, dict(picture.fingerprint))
+        where, flagged = dict(picture.fingerprint), picture.flagged is True
+        return cls(picture.recipe, reading.image, picture.pixel_sha256, where, flagged=flagged)
 
     @classmethod
     def from_text(cls, text: str) -> Claim:
@@ -45,4 +48,5 @@ class Claim:
             if not isinstance(made_by, dict):
                 raise InputError("fingerprint", made_by, "a flat JSON object")
             check_fingerprint(made_by)
-        return cls(Recipe.from_dict(values["recipe"]), None, sha256, made_by)
+        flagged = values.get("flagged") is True
+        return cls(Recipe.from_dict(values["recipe"]), None, sha256, made_by, flagged=flagged)

@@ -82,6 +82,7 @@ def contact_sheet(pictures: Sequence[Picture], title: str | None = None) -> Imag
 def label(picture: Picture, picked: bool) -> tuple[str, str]:
     """The line and the further text under a picture."""
     mark = " · control" if picture.lineage.control else " · pick" if picked else ""
+    mark += " · blacked out" if picture.flagged else ""
     suffix = (picture.lineage.suffix or "").lstrip(" ,")  # as it is joined to a prompt: ", watercolor"
     return f"seed {picture.recipe.seed}{mark}", printable("; ".join(filter(None, (way(picture.recipe), suffix))))
 

@@ -122,7 +122,7 @@ class Handlers:
     def pick(self, visit: Visit, event: gr.SelectData, request: gr.Request) -> Parts:
         with shown_as_toast():
             visit.choose(event.index, _file_name(event.value))
-        return panels.picked(visit, busy=self.player.is_busy(request))
+        return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
 
     # Files
 
@@ -193,7 +193,7 @@ class Handlers:
         sheet = visit.shown
         if sheet is None or sheet.running or not sheet.tiles:
             raise UserError("There is no finished round to download yet.")
-        seeds = f"{sheet.rows}-seeds" if sheet.rows > 1 else f"seed-{sheet.seed}"
+        seeds = f"{sheet.round.rows}-seeds" if sheet.round.rows > 1 else f"seed-{sheet.seed}"
         return sheet, f"round-{sheet.round.number}_{seeds}"
 
 

@@ -128,7 +128,7 @@ class ShelfHandlers:
 
     def _looked(self, visit: Visit, request: gr.Request) -> Parts:
         busy = self.player.is_busy(request)
-        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, busy)
+        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)
 
 
 def matching(words: object, model: object, seed: object, starred: object, stars: set[str]) -> Callable[[Card], bool]:

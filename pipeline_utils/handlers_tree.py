@@ -54,7 +54,7 @@ class TreeHandlers:
 
     def _looked(self, visit: Visit, request: gr.Request) -> Parts:
         busy = self.player.is_busy(request)
-        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, busy)
+        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)
 
 
 def said(event: gr.EventData, key: str) -> object:

@@ -16,14 +16,19 @@ from pipeline_utils.rounds import MAX_PICTURES
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """One round, its control first, then by time. parent: the picture it came from.
+    """One round, in its order. sources: the pictures it came from that are here, several for a grid.
 
-    lost: it came from a picture that is not on the shelf, or from one that came from itself.
+    lost: it came from pictures that are not on the shelf, or from one that came from itself.
     """
 
     cards: tuple[Card, ...]
-    parent: Card | None = None
+    sources: tuple[Card, ...] = ()
     lost: bool = False
+
+    @property
+    def parent(self) -> Card | None:
+        """The picture that it hangs below."""
+        return self.sources[0] if self.sources else None
 
     @property
     def number(self) -> int:
@@ -37,6 +42,7 @@ class Tree:
     roots: list[Branch] = field(default_factory=list)
     below: dict[str, list[Branch]] = field(default_factory=dict)
     of: dict[str, Branch] = field(default_factory=dict)  # the round of a picture, by its id
+    led: set[str] = field(default_factory=set)  # ids of pictures that a round came from
 
     def walk(self, root: Branch) -> Iterator[tuple[int, Branch]]:
         """(depth, round) of a root and all below it, each before those below itself."""
@@ -61,33 +67,43 @@ def grow(cards: Sequence[Card]) -> Tree:
     known = {card.id: card for card in cards}
     rounds: dict[tuple, list[Card]] = defaultdict(list)
     for card in sorted(known.values(), key=lambda card: (card.changed, card.file)):
-        rounds[(card.parent, card.round) if card.parent else ("", card.round, card.series)].append(card)
+        rounds[_round(card)].append(card)
     waiting: list[Branch] = []
     for members in rounds.values():
-        members.sort(key=lambda card: not card.control)
-        parent = known.get(members[0].parent) if members[0].parent else None
-        lost = members[0].parent is not None and parent is None
+        members.sort(key=lambda card: (card.place, not card.control))
         for at in range(0, len(members), MAX_PICTURES):  # what was asked for again and again, on many seeds
-            branch = Branch(tuple(members[at : at + MAX_PICTURES]), parent, lost)
-            tree.of |= {card.id: branch for card in branch.cards}
-            if parent is None:
+            held = tuple(members[at : at + MAX_PICTURES])
+            parents = dict.fromkeys(card.parent for card in held if card.parent)
+            sources = tuple(known[each] for each in parents if each in known)
+            branch = Branch(held, sources, lost=bool(parents) and not sources)
+            tree.of |= {card.id: branch for card in held}
+            if branch.parent is None:
                 tree.roots.append(branch)
             else:
                 waiting.append(branch)
-                tree.below.setdefault(parent.id, []).append(branch)
+                tree.below.setdefault(branch.parent.id, []).append(branch)
+                tree.led |= {card.id for card in sources}
     reached: set[int] = set()
     newest = {}
     for root in tree.roots:
         newest[root] = _reach(tree, root, reached)
     for branch in waiting:  # only those in or below a circle are left: each is cut at its oldest round
         if id(branch) not in reached:
-            top = Branch(branch.cards, None, True)
+            top = Branch(branch.cards, lost=True)
             tree.below[branch.parent.id].remove(branch)
             tree.of |= {card.id: top for card in top.cards}
             tree.roots.append(top)
             newest[top] = _reach(tree, top, reached)
     tree.roots.sort(key=lambda root: newest[root], reverse=True)
     return tree
+
+
+def _round(card: Card) -> tuple:
+    """What the pictures of one round share. Older records do not say which it was: then all that came from one
+    picture are one round, and at the top all that differ in their seeds alone."""
+    if card.round_id:
+        return (card.round_id, card.round, card.maker)
+    return (card.parent, card.round) if card.parent else ("", card.round, card.series)
 
 
 def _reach(tree: Tree, root: Branch, reached: set[int]) -> int:

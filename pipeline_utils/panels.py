@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline_utils import presets, view, view_compare
+from pipeline_utils.again import again
 from pipeline_utils.as_python import as_python
 from pipeline_utils.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
 from pipeline_utils.errors import UserError
@@ -62,12 +63,14 @@ def script(visit: Visit, studio: Studio) -> str | None:
     return None
 
 
-def picked(visit: Visit, busy: bool) -> Parts:
+def picked(visit: Visit, studio: Studio, busy: bool) -> Parts:
     """The parts that show the pick."""
-    pick = visit.pick
+    pick, html = visit.pick, view.NO_PICK
+    if pick:
+        html = view.pick(pick, view_compare.frame(pick), again(studio, pick.recipe, pick.fingerprint))
     number = pick.round + 1 if pick else 2
     return {
-        "pick": view.pick(pick, view_compare.frame(pick) if pick else ""),
+        "pick": html,
         "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
         "next_title": view.next_round(pick),
         "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),

@@ -19,8 +19,9 @@ from pipeline_utils.errors import InputError, PictureError, show
 from pipeline_utils.recipe import Recipe, canonical_json, check_int, check_text, parse_json
 
 APP = "Second Round"
-SCHEMA = 1
+SCHEMA = 2  # 1 is read and written as it was: it lacks what _SINCE_2 names
 MAX_ROUND = 10_000
+MAX_PLACE = 63
 MAX_FINGERPRINT = 32  # entries
 MAX_FINGERPRINT_TEXT = 200  # characters of one value
 
@@ -28,6 +29,7 @@ _ID = re.compile(r"[0-9a-f]{16}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 _RECORD = {"schema", "app", "recipe", "recipe_id", "fingerprint", "lineage", "pixel_sha256"}
+_SINCE_2 = {"flagged", "round_id", "place"}  # the last two in the lineage
 
 # Fixed text: nothing a visitor typed is ever part of this XML.
 _XMP = (
@@ -47,12 +49,15 @@ _XMP = (
 @dataclass(frozen=True)
 class Lineage:
     """Where a picture stands: its round (1 to 10,000), the id of the picture it came from, the style
-    suffix added to that picture's prompt, and whether it is the round's control. Raises InputError."""
+    suffix added to that picture's prompt, and whether it is the round's control; then which round that was
+    (Round.id; None where that was not written down) and its place in it, from 0. Raises InputError."""
 
     round: int = 1
     parent: str | None = None
     suffix: str | None = None
     control: bool = False
+    round_id: str | None = None
+    place: int = 0
 
     def __post_init__(self) -> None:
         check_int("round", self.round, 1, MAX_ROUND)
@@ -62,6 +67,9 @@ class Lineage:
             check_text("suffix", self.suffix)
         if not isinstance(self.control, bool):
             raise InputError("control", self.control, "true or false")
+        if self.round_id is not None:
+            check_id("round_id", self.round_id)
+        check_int("place", self.place, 0, MAX_PLACE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ class Picture:
 
     image: 8-bit RGB, height x width of the recipe. fingerprint: what made the pixels (library versions,
     device, ...). pixel_sha256: of the pixels as they were made; in a picture read from an edited file
-    the image differs from it (see Reading.edited). Raises InputError.
+    the image differs from it (see Reading.edited). flagged: a safety checker blacked it out; None where
+    the record, of schema 1, does not say. Raises InputError.
     """
 
     image: Image.Image
@@ -78,6 +87,7 @@ class Picture:
     fingerprint: dict[str, str | int | bool | None]
     lineage: Lineage
     pixel_sha256: str
+    flagged: bool | None = False
 
     def __post_init__(self) -> None:
         if self.image.mode != "RGB":
@@ -86,17 +96,19 @@ class Picture:
         _check_sha256(self.pixel_sha256)
 
     @classmethod
-    def make(cls, image: Image.Image, recipe: Recipe, fingerprint: dict, lineage: Lineage) -> Picture:
+    def make(
+        cls, image: Image.Image, recipe: Recipe, fingerprint: dict, lineage: Lineage, flagged: bool = False
+    ) -> Picture:
         """The picture of an image that was just made; later changes to `image` do not reach it."""
         if image.size != (recipe.width, recipe.height):
             size = f"{image.width}x{image.height}"
             raise InputError("image", size, f"the recipe asks for {recipe.width}x{recipe.height}")
         own = Image.frombytes(image.mode, image.size, image.tobytes())  # without profiles and other info
-        return cls(own, recipe, dict(fingerprint), lineage, pixel_sha256(own))
+        return cls(own, recipe, dict(fingerprint), lineage, pixel_sha256(own), flagged)
 
     def record(self) -> dict:
         """All but the pixels, as JSON values; assets/picture-record.schema.json describes it."""
-        return {
+        record = {
             "schema": SCHEMA,
             "app": APP,
             "recipe": self.recipe.to_dict(),
@@ -104,7 +116,12 @@ class Picture:
             "fingerprint": dict(self.fingerprint),
             "lineage": asdict(self.lineage),
             "pixel_sha256": self.pixel_sha256,
+            "flagged": self.flagged,
         }
+        if self.flagged is None:  # read from schema 1, and written as it was
+            record["schema"] = 1
+            del record["flagged"], record["lineage"]["round_id"], record["lineage"]["place"]
+        return record
 
     @property
     def id(self) -> str:
@@ -139,9 +156,9 @@ def pixel_sha256(image: Image.Image) -> str:
 
 
 def check_id(name: str, value: object) -> str:
-    """A picture id, for the field `name`: exactly 16 lowercase hex digits. Raises InputError."""
+    """An id of a picture or a round, for the field `name`: exactly 16 lowercase hex digits. Raises InputError."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InputError(name, value, "a picture id has 16 hex digits")
+        raise InputError(name, value, "an id has 16 hex digits")
     return value
 
 
@@ -191,8 +208,10 @@ class Head:
 
     id: str
     recipe: Recipe
+    fingerprint: dict[str, str | int | bool | None]
     lineage: Lineage
     pixel_sha256: str
+    flagged: bool | None
 
 
 def read_head(path: Path | str) -> Head:
@@ -207,7 +226,7 @@ def read_head(path: Path | str) -> Head:
     record = _record(text)
     # Ours is canonical JSON, so the hash of the text is the id; of any other text it is no picture's name.
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Head(name, record["recipe"], record["lineage"], record["pixel_sha256"])
+    return Head(name, **record)
 
 
 def decode(data: bytes) -> Reading:
@@ -240,16 +259,19 @@ def _record(text: str) -> dict:
     if schema > SCHEMA:
         newer = f"schema {show(schema)}, newer than the {SCHEMA} this version reads"
         raise PictureError(f"The record in this file has {newer}; update Second Round to read it.")
-    if schema < SCHEMA:
-        raise PictureError(f"The record in this file has schema {show(schema)}; only {SCHEMA} is read.")
-    if record.keys() != _RECORD or record["app"] != APP:
+    if schema < 1:
+        raise PictureError(f"The record in this file has schema {show(schema)}; only 1 to {SCHEMA} are read.")
+    since = set() if schema == 1 else _SINCE_2
+    if record.keys() != _RECORD | since & {"flagged"} or record["app"] != APP:
         raise PictureError("The record in this file has other fields than those of Second Round.")
     for name in ("recipe", "fingerprint", "lineage"):
         part = record[name]  # flat, so that no message ever has to show something deep
         if not isinstance(part, dict) or any(isinstance(value, dict | list) for value in part.values()):
             raise PictureError(f"The {name} in this file is not a flat JSON object.")
-    if record["lineage"].keys() != {f.name for f in fields(Lineage)}:
+    if record["lineage"].keys() != {f.name for f in fields(Lineage)} - (_SINCE_2 - since):
         raise PictureError("The lineage in this file has other fields than those of Second Round.")
+    if since and not isinstance(record["flagged"], bool):
+        raise PictureError("In the record in this file, flagged is neither true nor false.")
     try:
         recipe = Recipe.from_dict(record["recipe"])
         lineage = Lineage(**record["lineage"])
@@ -260,4 +282,4 @@ def _record(text: str) -> dict:
     if record["recipe_id"] != recipe.id:
         raise PictureError("The recipe in this file was changed after it was written: its id does not match.")
     known = {"recipe": recipe, "fingerprint": record["fingerprint"], "lineage": lineage}
-    return {**known, "pixel_sha256": record["pixel_sha256"]}
+    return {**known, "pixel_sha256": record["pixel_sha256"], "flagged": record.get("flagged")}

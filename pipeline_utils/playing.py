@@ -17,7 +17,6 @@ from pipeline_utils.errors import UserError
 from pipeline_utils.pace import Pace, Shares
 from pipeline_utils.panels import Parts
 from pipeline_utils.picture import Picture
-from pipeline_utils.resemblance import resemblance
 from pipeline_utils.rounds import Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 from pipeline_utils.toasts import shown_as_toast, tell
@@ -71,7 +70,9 @@ class Player:
                         kind, pace = self._pace(event.round)
                         if not picked:
                             visit.pick = None
-                        yield panels.looked(visit, self.studio, self.waiting) | panels.picked(visit, busy=True)
+                        yield panels.looked(visit, self.studio, self.waiting) | panels.picked(
+                            visit, self.studio, busy=True
+                        )
                     elif isinstance(event, Step):
                         pace.step(now, event.done, event.total, event.lanes)
                         if event.previews is not None:
@@ -137,8 +138,7 @@ class Player:
 
     def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
-        alike = resemblance(picked[place.parent].image, picture.image) if place.parent else None
-        sheet.tiles[made.index] = Tile(picture.id, made.file, picture.pixel_sha256, made.flagged, alike)
+        sheet.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
         if place.control:
             sheet.controls[made.index] = compared(picked[place.parent], picture)
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pipeline_utils.album import Album
 from pipeline_utils.errors import PictureError, UserError
 from pipeline_utils.lineage import Branch
-from pipeline_utils.resemblance import resemblance
 from pipeline_utils.rounds import Place, Round
 from pipeline_utils.visit import Sheet, Tile, Visit, compared
 
@@ -48,18 +47,19 @@ def restore(visit: Visit, album: Album) -> None:
 
 def _sheet(album: Album, branch: Branch) -> Sheet:
     """A round with all that was found out about it when it was made. Raises PictureError."""
-    places, tiles, controls, parent = [], {}, {}, None
-    with suppress(UserError):
-        parent = branch.parent and album.shelf.read_file(branch.parent.file, branch.parent.id)
+    places, tiles, controls, sources = [], {}, {}, {}
+    for card in branch.sources:
+        with suppress(UserError):
+            sources[card.id] = album.shelf.read_file(card.file, card.id)
     for card in branch.cards:
         try:
             picture = album.shelf.read_file(card.file, card.id)
         except UserError:  # deleted, damaged or edited meanwhile
             continue
         at = len(places)
+        parent = sources.get(card.parent)
         places.append(Place(picture.recipe, card.suffix, card.control, card.parent))
-        alike = resemblance(parent.image, picture.image) if parent else None
-        tiles[at] = Tile(card.id, album.shelf.folder / card.file, picture.pixel_sha256, False, alike)
+        tiles[at] = Tile.of(picture, album.shelf.folder / card.file, parent)
         if card.control and parent:
             controls[at] = compared(parent, picture)
     if not tiles:

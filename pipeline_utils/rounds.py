@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline_utils.errors import InputError
-from pipeline_utils.recipe import MAX_SEED, Recipe, check_float, check_text
+from pipeline_utils.recipe import MAX_SEED, Recipe, canonical_json, check_float, check_text
 
 MAX_PICTURES = 64  # in one round
 MAX_SUFFIXES = 16
@@ -45,10 +46,25 @@ class Round:
         return parents.pop() if len(parents) == 1 else None
 
     @property
+    def id(self) -> str:
+        """Sixteen hex digits that tell this round from all that are not equal to it: the same recipes, in the
+        same order, from the same pictures. So a round asked for again is the same round, and its pictures are
+        those that are here already."""
+        places = [[place.recipe.id, place.parent, place.suffix, place.control] for place in self.places]
+        return hashlib.sha256(canonical_json([self.number, places]).encode()).hexdigest()[:16]
+
+    @property
+    def rows(self) -> int:
+        """How many pictures the round leads on from; 0 for a first round."""
+        return len({place.parent for place in self.places if place.parent})
+
+    @property
     def columns(self) -> int | None:
-        """Pictures in a row of a grid, which its control leads; None for a round that is no grid."""
+        """Pictures in a row of a grid, which its control leads; None for a round that is no grid, or not whole."""
         controls = [at for at, place in enumerate(self.places) if place.control]
-        return controls[1] if len(controls) > 1 else None
+        if len(controls) < 2 or controls != [*range(0, len(self.places), controls[1])]:
+            return None
+        return controls[1]
 
     @property
     def recipes(self) -> list[Recipe]:

@@ -43,12 +43,11 @@ class Started:
 
 @dataclass(frozen=True)
 class Made:
-    """Picture `index` of the round is on the shelf. flagged: the model's safety checker blacked it out."""
+    """Picture `index` of the round is on the shelf."""
 
     index: int
     picture: Picture
     file: Path
-    flagged: bool
 
 
 RoundEvent = Waiting | Started | Step | Made
@@ -213,12 +212,13 @@ class Studio:
                     unwanted = dict.fromkeys(recipe.negative_prompt for recipe in asked.recipes)
                     check_words(loaded.pipe, list(unwanted), "negative_prompt")
                 emit(Started(asked))
+                round_id = asked.id
                 for event in self.generate(loaded, asked.recipes, self.turns, stop, previews):
                     if isinstance(event, Finished):
-                        picture = Picture.make(
-                            event.image, asked.recipes[event.index], event.fingerprint, _lineage(asked, event.index)
-                        )
-                        event = Made(event.index, picture, keep.put(picture), event.flagged)
+                        place = asked.places[event.index]
+                        line = Lineage(asked.number, place.parent, place.suffix, place.control, round_id, event.index)
+                        picture = Picture.make(event.image, place.recipe, event.fingerprint, line, event.flagged)
+                        event = Made(event.index, picture, keep.put(picture))
                     emit(event)
 
         return streamed(work, stop)
@@ -239,11 +239,6 @@ def _sweep_folder(folder: Path, age: float) -> None:
         with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # deleted meanwhile, or no file
             if time.time() - path.stat().st_mtime > age:
                 path.unlink()
-
-
-def _lineage(asked: Round, index: int) -> Lineage:
-    place = asked.places[index]
-    return Lineage(asked.number, place.parent, place.suffix, place.control)
 
 
 def _or(value, default):

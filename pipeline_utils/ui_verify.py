@@ -65,7 +65,7 @@ def build(studio: Studio) -> None:
     fetch = gr.Button("Download the model and check", variant="primary", visible=False, elem_id="verify-fetch")
     found = gr.HTML(elem_id="verdict")
     script = gr.Code(
-        label="The same picture as Python",
+        label="What was made here, as Python",
         language="python",
         visible=False,
         interactive=False,

@@ -21,7 +21,7 @@ class Verdict:
     nothing was made, and `sentence` says why. edited: the file's pixels are not those it was saved
     with. difference: of the file's pixels and the replay's; None without a file, or when its size was
     changed. followed: the recipe of the replay; changed: where it had to differ, in words. differing: lines of
-    the fingerprints as (name, there, here).
+    the fingerprints as (name, there, here). flagged_there, flagged_here: a safety checker blacked it out.
     """
 
     identical: bool = False
@@ -41,6 +41,8 @@ class Verdict:
     differing: list[tuple[str, object, object]] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    flagged_there: bool = False
+    flagged_here: bool = False
 
     def to_dict(self) -> dict:
         """JSON values; the numbers are None where nothing could be measured."""
@@ -66,6 +68,8 @@ class Verdict:
             "differing": [{"name": n, "there": t, "here": h} for n, t, h in self.differing],
             "changed": self.changed,
             "unknown": self.unknown,
+            "flagged_there": self.flagged_there,
+            "flagged_here": self.flagged_here,
         }
 
 
@@ -77,8 +81,20 @@ def differing_lines(there: dict, here: dict) -> list[tuple[str, object, object]]
     return [(name, there.get(name), here.get(name)) for name in names if there.get(name) != here.get(name)]
 
 
+_FLAGGED = {
+    (False, False): "",
+    (True, True): " It is black, there and here, since the model's safety checker blacked it out.",
+    (True, False): " The model's safety checker blacked it out when it was made, and not here.",
+    (False, True): " The model's safety checker blacked it out here.",
+}
+
+
 def sentence(verdict: Verdict) -> str:
     """What a finished replay found, for a person."""
+    return _found(verdict) + _FLAGGED[verdict.flagged_there, verdict.flagged_here]
+
+
+def _found(verdict: Verdict) -> str:
     elsewhere = _elsewhere(verdict)
     original = verdict.replayed_sha256 == verdict.stored_sha256
     if verdict.identical:
@@ -108,6 +124,13 @@ def sentence(verdict: Verdict) -> str:
     return f"{'Alike' if alike else 'Not alike'}, not identical, since {elsewhere}: the file {_measured(verdict)}."
 
 
+def in_words(differing: list[tuple[str, object, object]]) -> str:
+    """What `differing_lines` found: "torch 2.12.0 there, 2.13.0 here; and 1 more"."""
+    named = [f"{name} {_said(there)} there, {_said(here)} here" for name, there, here in differing[:_LINES]]
+    more = len(differing) - _LINES
+    return "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+
+
 def _because(elsewhere: str) -> str:
     return f", perhaps since {elsewhere}" if elsewhere else ""
 
@@ -116,9 +139,7 @@ def _elsewhere(verdict: Verdict) -> str:
     """What was different here, as the end of a sentence; "" when nothing was."""
     parts = []
     if verdict.differing:
-        named = [f"{name} {_said(there)} there, {_said(here)} here" for name, there, here in verdict.differing[:_LINES]]
-        more = len(verdict.differing) - _LINES
-        parts.append("it was made elsewhere (" + "; ".join(named) + (f"; and {more} more" if more > 0 else "") + ")")
+        parts.append(f"it was made elsewhere ({in_words(verdict.differing)})")
     if verdict.changed:
         parts.append("it had to be made " + ", ".join(verdict.changed))
     return " and ".join(parts)

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image
-
 from pipeline_utils import engine, runtime
 from pipeline_utils.catalog import ModelSpec
 from pipeline_utils.claim import Claim
@@ -88,7 +86,7 @@ def checking(
             else:
                 yield event
     if finished is not None:  # None when stopped
-        yield judged(claim, finished.image, here, finished.fingerprint, changed)
+        yield judged(claim, finished, here, changed)
 
 
 def checking_aside(
@@ -137,8 +135,9 @@ def fitted(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
     return here, changed
 
 
-def judged(claim: Claim, replayed: Image.Image, followed: Recipe, made_by: dict, changed: list[str]) -> Verdict:
-    """The verdict on a finished replay, made from `followed`. made_by: the fingerprint of this process."""
+def judged(claim: Claim, finished: Finished, followed: Recipe, changed: list[str]) -> Verdict:
+    """The verdict on a finished replay, made from `followed`."""
+    replayed, made_by = finished.image, finished.fingerprint
     sha256 = pixel_sha256(replayed)
     actual = pixel_sha256(claim.image) if claim.image else None
     there = claim.fingerprint or {}
@@ -162,6 +161,8 @@ def judged(claim: Claim, replayed: Image.Image, followed: Recipe, made_by: dict,
         differing=differing_lines(there, made_by),
         changed=changed,
         unknown=claim.unknown,
+        flagged_there=claim.flagged,
+        flagged_here=finished.flagged,
     )
     return replace(verdict, sentence=sentence(verdict))
 
@@ -176,8 +177,11 @@ def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:
     edited = actual is not None and claim.stored_sha256 not in (None, actual)
     if edited:
         reason += " What can be told: the file was edited, its pixels are not those it was saved with."
+    if claim.flagged:
+        reason += " The model's safety checker blacked it out when it was made."
     return Verdict(
         sentence=reason,
+        flagged_there=claim.flagged,
         edited=edited,
         recipe=claim.recipe,
         stored_sha256=claim.stored_sha256,

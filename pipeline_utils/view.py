@@ -36,6 +36,8 @@ VARIATIONS = """
 <p class="quiet">Pictures on the way from your pick to other seeds. Strength 0 is the pick, 1 the other seed.</p>
 """
 
+FLAGGED = "blacked out by the safety checker"
+
 _ORDINALS = ("", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 
 
@@ -90,13 +92,13 @@ def caption(sheet: Sheet, index: int) -> str:
         text = place.suffix.strip(" ,")
     else:
         text = way(place.recipe) or f"seed {place.recipe.seed}"
-    if sheet.round.columns:  # a grid, whose rows are seeds
+    if sheet.round.rows > 1:  # a grid, whose rows are seeds
         text = f"{noise(place.recipe)} · {text}"
     if tile is None:
         return text + " …"
     if tile.alike is not None and not place.control:
         text += f" · {percent(tile.alike)} % alike"
-    return text + " · blacked out by the safety checker" if tile.flagged else text
+    return f"{text} · {FLAGGED}" if tile.flagged else text
 
 
 def noise(recipe: Recipe) -> str:
@@ -116,7 +118,7 @@ def heading(visit: Visit) -> str:
         return f'<div class="round-head"><h2>Round 1</h2><p>{prompt}</p></div>'
     verdict = ""
     if sheet.control == "equal":
-        words = "Control and pick" if sheet.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
+        words = "Control and pick" if sheet.round.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
         verdict = f'<p class="verdict equal">{words}: equal, bit for bit</p>'
     elif sheet.control:
         verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
@@ -127,10 +129,8 @@ def heading(visit: Visit) -> str:
     )
 
 
-def pick(picked: Pick | None, frame: str = "") -> str:
-    """frame: the picture itself, as view_compare shows it."""
-    if picked is None:
-        return NO_PICK
+def pick(picked: Pick, frame: str = "", again: str = "") -> str:
+    """frame: the picture itself, as view_compare shows it. again: what is known of making it again."""
     recipe = picked.recipe
     facts = {
         "Model": recipe.model,
@@ -149,11 +149,12 @@ def pick(picked: Pick | None, frame: str = "") -> str:
     variation = f"<span>{way(recipe)}</span> " if way(recipe) else ""
     rows = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
     prompt = escape(recipe.prompt)
+    flagged = f'<p class="quiet">{FLAGGED.capitalize()}.</p>' if picked.flagged else ""
     return (
         f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
         f'{frame}<p class="seed">seed <b>{recipe.seed}</b> {variation}<span>round {picked.round}</span></p>'
-        f'<p class="prompt">{prompt}</p>'
-        '<p class="quiet">Made on this machine, where the same bits come out again.</p>'
+        f'<p class="prompt">{prompt}</p>{flagged}'
+        f'<p class="quiet">{escape(again)}</p>'
         f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"
     )
 

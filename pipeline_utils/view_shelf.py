@@ -9,7 +9,7 @@ from pipeline_utils.card import Card
 from pipeline_utils.thumbs import Thumbs
 from pipeline_utils.trash import KEEP_HOURS
 from pipeline_utils.view import url
-from pipeline_utils.view_tree import label, words
+from pipeline_utils.view_tree import flagged, label, words
 from pipeline_utils.visit import shorten
 
 PAGE = 60  # pictures shown at first, and more with each "Show more"
@@ -60,7 +60,7 @@ def deleted(count: int) -> str:
 def _tile(card: Card, thumbs: Thumbs, starred: bool, picked: bool) -> str:
     mark = ' aria-current="true"' if picked else ""
     alt = words(card)
-    small = "" if label(card) == card.noise else f" · {escape(label(card))}"
+    small = ("" if label(card) == card.noise else f" · {escape(label(card))}") + flagged(card)
     return (
         f'<li data-id="{card.id}"><button type="button" class="open" title="{alt}"{mark}>'
         f'<img src="{url(thumbs.of(card))}" alt="{alt}" loading="lazy" decoding="async" width="{card.width}" '

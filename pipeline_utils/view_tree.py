@@ -7,7 +7,7 @@ from html import escape
 from pipeline_utils.card import Card
 from pipeline_utils.lineage import Branch, Tree
 from pipeline_utils.thumbs import Thumbs
-from pipeline_utils.view import url
+from pipeline_utils.view import FLAGGED, url
 from pipeline_utils.visit import shorten
 
 PAGE = 240  # pictures shown at first, and more with each "Show older"
@@ -67,7 +67,12 @@ def label(card: Card) -> str:
 
 def words(card: Card) -> str:
     """A picture in words, for those who do not see it; escaped."""
-    return escape(f"{shorten(card.prompt, 200)}, {card.noise}" + (", control" if card.control else ""))
+    more = (", control" if card.control else "") + (f", {FLAGGED}" if card.flagged else "")
+    return escape(f"{shorten(card.prompt, 200)}, {card.noise}{more}")
+
+
+def flagged(card: Card) -> str:
+    return " · blacked out" if card.flagged else ""
 
 
 def _title(root: Branch) -> str:
@@ -76,19 +81,19 @@ def _title(root: Branch) -> str:
 
 
 def _row(grown: Tree, branch: Branch, thumbs: Thumbs, pick: str | None) -> str:
-    source = branch.parent
-    head = ""
-    if source is not None:
-        name = escape(label(source)) + ("" if label(source) == source.noise else f", {escape(source.noise)}")
-        head = f'<p class="from">Round {branch.number} <span>from {name}</span></p>'
-    where = f"Round {branch.number}" + (f" from {escape(label(source))}" if source else "")
-    leaves = "".join(_leaf(card, thumbs, card.id == pick, card.id in grown.below) for card in branch.cards)
+    names = [label(card) + ("" if label(card) == card.noise else f", {card.noise}") for card in branch.sources]
+    origin = escape("; ".join(names))
+    head = f'<p class="from">Round {branch.number} <span>from {origin}</span></p>' if names else ""
+    where = f"Round {branch.number}" + (f" from {origin}" if names else "")
+    grid = len({card.parent for card in branch.cards}) > 1
+    leaves = "".join(_leaf(card, thumbs, card.id == pick, card.id in grown.led, grid) for card in branch.cards)
     return f'{head}<ul class="row" aria-label="{where}">{leaves}</ul>'
 
 
-def _leaf(card: Card, thumbs: Thumbs, picked: bool, led: bool) -> str:
+def _leaf(card: Card, thumbs: Thumbs, picked: bool, led: bool, grid: bool) -> str:
     mark = ' aria-current="true"' if picked else ""
-    name, alt = escape(label(card)), words(card)
+    seed = f"{card.noise} · " if grid and label(card) != card.noise else ""
+    name, alt = escape(seed + label(card) + flagged(card)), words(card)
     return (
         f"<li{' class=led' if led else ''}>"
         f'<button type="button" class="leaf" data-id="{card.id}" title="{alt}"{mark}>'

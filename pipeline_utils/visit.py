@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from pipeline_utils.album import Album
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture import Picture
 from pipeline_utils.recipe import Recipe
+from pipeline_utils.resemblance import resemblance
 from pipeline_utils.rounds import MAX_GRID, Round
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
 
-_SHEETS = 12  # rounds on the page, when rounds of former visits are added to them
+_SHEETS = 12  # rounds on the page; the tree and the shelf have them all
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,14 @@ class Tile:
     file: Path
     pixel_sha256: str
     flagged: bool
-    alike: float | None = None  # resemblance to the picture it came from
+    alike: float | None  # resemblance to the picture it came from
+    fingerprint: Mapping[str, object]
+
+    @classmethod
+    def of(cls, picture: Picture, file: Path, source: Picture | None) -> Tile:
+        """source: the picture it came from, where that is here."""
+        alike = resemblance(source.image, picture.image) if source else None
+        return cls(picture.id, file, picture.pixel_sha256, picture.flagged is True, alike, picture.fingerprint)
 
 
 @dataclass
@@ -52,15 +61,10 @@ class Sheet:
         return self.round.places[0].recipe.seed
 
     @property
-    def rows(self) -> int:
-        """How many pictures the round leads on from."""
-        return sum(place.control for place in self.round.places)
-
-    @property
     def name(self) -> str:
         """What a later round is made from, in a few words."""
-        if self.rows > 1:
-            return f"{self.rows} seeds"
+        if self.round.rows > 1:
+            return f"{self.round.rows} seeds"
         others = [place for place in self.round.places if not place.control]
         varied = bool(others) and all(place.suffix is None for place in others)
         return f"around seed {self.seed}" if varied else f"seed {self.seed}"
@@ -70,6 +74,9 @@ class Sheet:
         if self.round.number == 1:
             return f"Round 1 · {shorten(self.prompt, 28)}"
         return f"Round {self.round.number} · {self.name}"
+
+    def ids(self) -> set[str]:
+        return {tile.id for tile in self.tiles.values()}
 
     def stop(self) -> None:
         """Ends the round with the pictures it has; the places of the others are given up."""
@@ -92,6 +99,8 @@ class Pick:
     alike: float | None = None  # resemblance to that picture
     suffix: str | None = None  # what was added to its prompt
     control: bool = False
+    flagged: bool = False  # a safety checker blacked it out
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -116,17 +125,18 @@ class Visit:
 
     def open(self, asked: Round) -> Sheet:
         sheet = Sheet(asked)
-        self.sheets.append(sheet)
-        self.shown = sheet
+        self.add(sheet)
         return sheet
 
     def close(self, sheet: Sheet) -> None:
-        """The round is over. One without a single picture leaves no trace."""
+        """The round is over. One without a single picture leaves no trace, nor does an equal one of before."""
         sheet.stop()
-        if not sheet.tiles:
-            self.sheets.remove(sheet)
-            if self.shown is sheet:
-                self.shown = self.sheets[-1] if self.sheets else None
+        held = sheet.ids()
+        self.sheets = [each for each in self.sheets if each is sheet or each.running or not each.ids() <= held]
+        if not held:
+            self.sheets = [each for each in self.sheets if each is not sheet]
+        if not any(each is self.shown for each in self.sheets):
+            self.shown = self.sheets[-1] if self.sheets else None
 
     def show(self, index: object) -> None:
         """Raises InputError for what is no round of this visit."""
@@ -135,19 +145,18 @@ class Visit:
         self.shown = self.sheets[index]
 
     def add(self, sheet: Sheet) -> None:
-        """Shows a round that was made before. The oldest of many such rounds make room."""
-        while len(self.sheets) >= _SHEETS:
-            over = next((each for each in self.sheets if not each.running), None)
-            if over is None:
-                break
-            self.sheets.remove(over)
+        """Shows a round. The oldest make room for it, but none that is running, nor that of the pick."""
+        pick = self.pick.id if self.pick else None
+        over = [each for each in self.sheets if not each.running and pick not in each.ids()]
+        for each in over[: max(0, len(self.sheets) - _SHEETS + 1)]:
+            self.sheets.remove(each)
         self.sheets.append(sheet)
         self.shown = sheet
 
     def forget(self, gone: set[str]) -> None:
         """Takes pictures that were deleted out of the rounds on the page."""
         for sheet in list(self.sheets):
-            if any(tile.id in gone for tile in sheet.tiles.values()):
+            if sheet.ids() & gone:
                 sheet.tiles = {at: tile for at, tile in sheet.tiles.items() if tile.id not in gone}
                 if not sheet.running:
                     self.close(sheet)
@@ -169,16 +178,14 @@ class Visit:
         if file_name != tile.file.name:
             raise UserError("The round changed while you picked. Pick again.")
         place = self.shown.round.places[index]
-        number = self.shown.round.number
-        self.pick = Pick(
-            tile.id, tile.file, place.recipe, number, place.parent, tile.alike, place.suffix, place.control
-        )
+        line = (self.shown.round.number, place.parent, tile.alike, place.suffix, place.control)
+        self.pick = Pick(tile.id, tile.file, place.recipe, *line, tile.flagged, tile.fingerprint)
 
     def seeds(self) -> list[Tile]:
         """The pictures of the pick's round, else of the one that is shown, that have its prompt: one a seed."""
         pick = self.pick.id if self.pick else None
         sheets = [sheet for sheet in (self.shown, *self.sheets) if sheet is not None]
-        home = next((sheet for sheet in sheets if any(t.id == pick for t in sheet.tiles.values())), self.shown)
+        home = next((sheet for sheet in sheets if pick in sheet.ids()), self.shown)
         if home is None:
             return []
         recipes = {at: home.round.places[at].recipe for at in sorted(home.tiles)}

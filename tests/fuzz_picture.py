@@ -20,6 +20,7 @@ import sys
 import time
 import zlib
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -54,7 +55,7 @@ def sample_picture(seed: int = 7, size: tuple[int, int] = (16, 16), **changes) -
         "num_inference_steps": 20, "guidance_scale": 7.0, "scheduler": "DDIMScheduler",
         "width": size[0], "height": size[1], "dtype": "float32", "lanes": 4,
     }  # fmt: skip
-    lineage = {name: changes.pop(name) for name in ("round", "parent", "suffix", "control") if name in changes}
+    lineage = {name: changes.pop(name) for name in [f.name for f in fields(Lineage)] if name in changes}
     pixels = random.Random(seed).randbytes(3 * size[0] * size[1])
     image = Image.frombytes("RGB", size, pixels)
     where = {"torch": "2.13.0", "threads": 2, "tf32": False, "driver": None}

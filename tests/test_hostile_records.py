@@ -56,8 +56,12 @@ def edit_record(change) -> str:
         (lambda r: r.update(extra=1), "other fields"),
         (lambda r: r.pop("lineage"), "other fields"),
         (lambda r: r.update(app="Third Round"), "other fields"),
-        (lambda r: r.update(schema=2), "schema 2, newer than the 1 this version reads; update"),
-        (lambda r: r.update(schema=0), "schema 0; only 1 is read"),
+        (lambda r: r.update(schema=3), "schema 3, newer than the 2 this version reads; update"),
+        (lambda r: r.update(schema=1), "other fields"),
+        (lambda r: r.update(schema=0), "schema 0; only 1 to 2 are read"),
+        (lambda r: r.update(flagged=[]), "neither true nor false"),
+        (lambda r: r["lineage"].update(round_id="../x"), "round_id"),
+        (lambda r: r["lineage"].update(place=64), "place"),
         (lambda r: r.update(schema=10**300), "newer"),
         (lambda r: r.update(schema=True), "no schema number"),
         (lambda r: r.update(schema=1.0), "no schema number"),
@@ -108,7 +112,14 @@ def test_json_that_is_no_record_is_refused(text, reason):
 def test_deep_values_anywhere_in_a_record_are_refused_at_any_depth_that_json_allows():
     for depth in range(10, 1100, 7):
         deep = "[" * depth + "]" * depth
-        for name in ('"seed": 7', '"torch": "2.13.0"', '"round": 1', '"app": "Second Round"', '"schema": 1'):
+        for name in (
+            '"seed": 7',
+            '"torch": "2.13.0"',
+            '"round": 1',
+            '"app": "Second Round"',
+            '"flagged": false',
+            '"schema": 2',
+        ):
             text = edit_record(lambda r: None)
             assert name in text
             with pytest.raises(PictureError):

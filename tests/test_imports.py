@@ -20,7 +20,7 @@ ROWS = (
     ("handlers", "handlers_share", "handlers_words", "handlers_tree", "handlers_shelf", "ui_verify", "ui_proof"),
     ("exploring", "ui_next"),
     ("playing",),
-    ("panels", "view_preview", "toasts", "reopen"),
+    ("panels", "view_preview", "toasts", "reopen", "again"),
     ("view_compare", "view_share", "view_words"),
     ("api", "view", "view_tree", "view_shelf", "visit", "theme", "guard"),
     ("proof", "proof_process", "proof_reference", "lab"),

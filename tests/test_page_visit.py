@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from pipeline_utils import engine, runtime, view, view_compare
+from pipeline_utils import engine, panels, reopen, runtime, view, view_compare
 from pipeline_utils.engine import Finished
 from pipeline_utils.errors import CapacityError, InputError, UserError
 from pipeline_utils.handlers import Handlers
@@ -24,7 +24,7 @@ FIELDS = ("0-7", "", 2, 5.0, None, None, None, False)  # seeds, negative prompt,
 
 @pytest.fixture
 def studio(tiny_sd_folder, tmp_path) -> Studio:
-    settings = Settings(model=str(tiny_sd_folder), data=tmp_path)
+    settings = Settings(model=str(tiny_sd_folder), data=tmp_path, threads=1)
     device = runtime.start(settings)
     return Studio(settings, device, Models(settings, device), Shelf(tmp_path / "pictures"))
 
@@ -130,6 +130,66 @@ def test_rounds_and_pictures_of_a_visit_are_found_by_valid_indices_only(studio):
     with pytest.raises(UserError, match="Pick again"):
         visit.choose(0, visit.shown.tiles[1].file.name)
     assert visit.pick is None
+
+
+def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_here(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    own = studio.shelf.read(visit.shown.tiles[0].id)
+
+    def said(picture) -> str:
+        """What stands under the pick when the picture is picked on the shelf."""
+        studio.shelf.put(picture)
+        reopen.choose(visit, visit.album(studio.shelves), picture.id)
+        return panels.picked(visit, studio, busy=False)["pick"]
+
+    assert "Made on this machine, where the same bits come out again." in said(own)
+    there = own.fingerprint
+    elsewhere = {
+        "torch 1.0 there, ": there | {"torch": "1.0"},
+        "threads 64 there, 1 here": there | {"threads": 64},
+        "driver 550 there, not known here": there | {"driver": "550"},
+        "Where it was made is not known": {},
+    }
+    for words, fingerprint in elsewhere.items():
+        html = said(replace(own, fingerprint=fingerprint))
+        assert words in html
+        assert "same bits come out again" not in html
+    changes = {
+        "full determinism True there, False here": {"full_determinism": True},
+        "offload model there, none here": {"offload": "model"},
+        "now it is at sha256:": {"revision": "sha256:" + "0" * 32},
+        "whether sd-of-old is still what it was shows when it is loaded": {"model": "sd-of-old", "revision": "0" * 40},
+    }
+    for words, change in changes.items():
+        html = said(replace(own, recipe=replace(own.recipe, **change)))
+        assert words in html
+        assert "same bits come out again" not in html
+
+
+def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    first = ("a red fox", "0-1", "", 1, 5.0, None, None, None, False, visitor("a"))
+    running = handlers.first_round(visit, *first)
+    while not visit.sheets:
+        next(running)
+    started = visit.shown
+    for n in range(20):
+        parts = played(handlers.first_round(visit, f"a blue cup {n}", *first[1:-1], visitor("b")))
+    titles = [title for title, _ in parts["rounds"]["choices"]]
+    assert titles == ["Round 1 · a red fox", *(f"Round 1 · a blue cup {n}" for n in range(9, 20))]
+    assert "2 pictures" in played(running)["status"]
+    assert started in visit.sheets
+    # The pick's own round stays, however many rounds are made from it.
+    visit.shown = started
+    visit.choose(0, started.tiles[0].file.name)
+    for n in range(14):
+        parts = played(handlers.next_round(visit, [f", {n}"], False, visitor("a")))
+        assert len(parts["rounds"]["choices"]) == 12
+    assert visit.sheets[0] is started
+    assert visit.pick.id == started.tiles[0].id
+    # What the page no longer holds is in the tree.
+    assert len(visit.album(studio.shelves).tree().below[visit.pick.id]) == 14
 
 
 def test_what_was_typed_is_text_on_the_page_never_markup(studio):

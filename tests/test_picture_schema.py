@@ -2,17 +2,18 @@
 
 import itertools
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import jsonschema
 import pytest
-from fuzz_picture import sample_picture
+from fuzz_picture import sample_picture, with_record
 
 from pipeline_utils import picture, recipe
-from pipeline_utils.errors import InputError
-from pipeline_utils.picture import Lineage
+from pipeline_utils.errors import InputError, PictureError
+from pipeline_utils.picture import Lineage, decode
 from pipeline_utils.recipe import Recipe, canonical_json
+from pipeline_utils.rounds import MAX_PICTURES
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "assets" / "picture-record.schema.json").read_text())
 EVERY_SCRIPT = "ein Füchslein, 狐 🦊, ثعلب, <b>\"bold\"</b> & 'more', a\nnew line\tand tab"
@@ -26,7 +27,10 @@ def validator() -> jsonschema.Draft202012Validator:
 
 def test_records_are_what_the_published_schema_says(validator):
     styled = sample_picture(prompt=EVERY_SCRIPT, parent="0" * 16, suffix="", control=True)
-    for made in (sample_picture(), styled, sample_picture(variation_seed=9, variation_strength=0.2)):
+    placed = sample_picture(round_id="1" * 16, place=63)
+    old = replace(sample_picture(), flagged=None)
+    assert (placed.record()["schema"], old.record()["schema"]) == (2, 1)
+    for made in (sample_picture(), styled, sample_picture(variation_seed=9, variation_strength=0.2), placed, old):
         validator.validate(json.loads(canonical_json(made.record())))
 
 
@@ -52,13 +56,14 @@ def test_the_limits_of_the_schema_are_those_of_the_code():
     assert {name: parts[name]["pattern"] for name in patterns} == {
         name: f"^(?:{pattern.pattern})$" for name, pattern in patterns.items()
     }
-    assert SCHEMA["properties"]["schema"]["const"] == picture.SCHEMA
-    assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == set(sample_picture().record())
+    assert SCHEMA["properties"]["schema"]["enum"] == [1, picture.SCHEMA]
+    assert set(SCHEMA["properties"]) == {*SCHEMA["required"], "flagged"} == set(sample_picture().record())
     where, line = SCHEMA["$defs"]["fingerprint"], SCHEMA["$defs"]["lineage"]
     assert where["maxProperties"] == picture.MAX_FINGERPRINT
     assert where["additionalProperties"]["anyOf"][0]["allOf"][1]["maxLength"] == picture.MAX_FINGERPRINT_TEXT
     assert line["properties"]["round"]["maximum"] == picture.MAX_ROUND
-    assert set(line["required"]) == set(line["properties"]) == set(asdict(Lineage()))
+    assert {*line["required"], "round_id", "place"} == set(line["properties"]) == set(asdict(Lineage()))
+    assert line["properties"]["place"]["maximum"] == picture.MAX_PLACE == MAX_PICTURES - 1
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,41 @@ def test_what_the_code_refuses_the_schema_refuses_too(validator, name, value):
     with pytest.raises(InputError, match=name):
         Recipe.from_dict(record["recipe"])
     assert not validator.is_valid(record)
+
+
+def moved(record: dict, **changes) -> dict:
+    """The record with changes at its top or in its lineage; ... takes a field away."""
+    for name, value in changes.items():
+        part = record["lineage"] if name in ("round_id", "place") else record
+        part[name] = value
+        if value is ...:
+            del part[name]
+    return record
+
+
+@pytest.mark.parametrize(
+    ("schema", "changes", "accepted"),
+    [
+        (2, {}, True),
+        (2, {"round_id": "a" * 16, "flagged": True}, True),
+        (1, {}, True),
+        *((2, {name: ...}, False) for name in ("flagged", "round_id", "place")),
+        *((1, {name: value}, False) for name, value in (("flagged", False), ("round_id", None), ("place", 0))),
+        *((2, {"flagged": value}, False) for value in (None, 0, "true", [])),
+        *((2, {"round_id": value}, False) for value in ("", "A" * 16, "a" * 15, 7, True)),
+        *((2, {"place": value}, False) for value in (-1, 64, "0", None, True, 0.5)),
+        (3, {}, False),
+    ],
+)
+def test_code_and_schema_agree_on_what_each_number_of_it_has(validator, schema, changes, accepted):
+    record = replace(sample_picture(), flagged=None if schema == 1 else False).record() | {"schema": schema}
+    moved(record, **changes)
+    assert validator.is_valid(record) == accepted
+    if accepted:
+        assert decode(with_record(canonical_json(record))).picture.record() == record
+    else:
+        with pytest.raises(PictureError):
+            decode(with_record(canonical_json(record)))
 
 
 @pytest.mark.parametrize(("seed", "strength"), [(9, 0), (None, 0.2), (9, 1), (-1, 0.2), (9, 0.2), (None, 0)])
