@@ -21,6 +21,7 @@ from PIL import Image
 
 from pipeline_utils.catalog import FAMILIES
 from pipeline_utils.errors import CapacityError, InputError, ModelError
+from pipeline_utils.load_errors import ran_out
 from pipeline_utils.preview import Watcher
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded, fingerprint
@@ -243,7 +244,7 @@ class _explained:
         return None
 
     def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        if ran_out(error):
             if self._loaded.device.type == "cuda":
                 torch.cuda.empty_cache()
             recipe = self._recipe

@@ -15,9 +15,11 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    IncompleteSnapshotError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 from safetensors import SafetensorError
 
@@ -69,6 +71,11 @@ class _Watch(logging.Handler):
         self.found |= "MISSING" in text or "newly initialized" in text
 
 
+def ran_out(error: BaseException | None) -> bool:
+    """Was it memory, of the GPU or of the machine, that was missing?"""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def _explain(spec: ModelSpec, error: Exception) -> UserError:
     # diffusers wraps what the hub and safetensors raise, so the whole chain is looked at.
     chain: list[BaseException] = []
@@ -82,7 +89,7 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
 
     name = spec.title
     text = " ".join(str(link) for link in chain)
-    if has(torch.OutOfMemoryError, MemoryError) or "can't allocate memory" in text:
+    if any(map(ran_out, chain)):
         return CapacityError(
             f"{name} does not fit into memory. Choose a smaller model, start with --offload model, "
             "or close other programs that use the GPU."
@@ -95,6 +102,8 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
         )
     if has(RepositoryNotFoundError):
         return ModelError(f"{name}: the hub knows no model of this name, or it is private. Check the spelling.")
+    if has(RevisionNotFoundError):
+        return ModelError(f"{name}: the hub has no commit {spec.revision[:12]} of it; perhaps it was taken away.")
     if "trust_remote_code" in text:
         return ModelError(f"{name} brings its own code, which is not run here.")
     if "meta tensor" in text:
@@ -113,8 +122,9 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
                 f"{name}: the hub, which has the configuration of such files, cannot be reached. Check the network, "
                 f"or put the configuration beside the file as a folder named {Path(spec.source).stem}."
             )
+        copy = "the copy here is not whole" if has(IncompleteSnapshotError) else "there is no copy here"
         return ModelError(
-            f"{name}: the model hub cannot be reached and there is no copy here. "
+            f"{name}: the model hub cannot be reached and {copy}. "
             "Check the network, or give a local folder or .safetensors file."
         )
     first = next(iter(str(error).strip().splitlines()), "") or type(error).__name__

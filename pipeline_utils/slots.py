@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from pipeline_utils.engine import arguments, clone
+from pipeline_utils.load_errors import ran_out
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded
 
@@ -19,14 +21,26 @@ ONE_LANE = (
     "Pictures are made one at a time here: in calls of {lanes} this device gave other bits for the same seed, "
     "depending on its place among the others."
 )
+NO_MEMORY = "Pictures are made one at a time here: memory ran out when calls of {lanes} were tried at the start."
 
 
 def settled(loaded: Loaded) -> Loaded:
     """`loaded` as it is, or with one lane and a note in its spec saying why."""
-    if loaded.lanes == 1 or slots_agree(loaded):
+    if loaded.lanes == 1 or not (reason := why_one_lane(loaded)):
         return loaded
-    note = f"{ONE_LANE.format(lanes=loaded.lanes)} {loaded.spec.note}".strip()
-    return replace(loaded, lanes=1, spec=replace(loaded.spec, note=note))
+    return replace(loaded, lanes=1, spec=replace(loaded.spec, note=f"{reason} {loaded.spec.note}".strip()))
+
+
+def why_one_lane(loaded: Loaded) -> str:
+    """Why pictures have to be made one at a time here, as a note to a visitor; "" where they need not."""
+    try:
+        return "" if slots_agree(loaded) else ONE_LANE.format(lanes=loaded.lanes)
+    except Exception as error:
+        if not ran_out(error):
+            raise
+    if loaded.device.type == "cuda":
+        torch.cuda.empty_cache()  # now that the error and what it held are gone
+    return NO_MEMORY.format(lanes=loaded.lanes)
 
 
 def slots_agree(loaded: Loaded) -> bool:

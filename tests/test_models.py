@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pipeline_utils import catalog, models, runtime
 from pipeline_utils.errors import ModelError
@@ -103,7 +104,7 @@ def test_stop_is_heard_while_a_model_is_fetched_or_loaded_and_the_work_is_kept_f
         calls.append(spec.name)
         began.set()
         assert go.wait(30)
-        return ready(spec, *rest) if step == "load" else None
+        return ready(spec, *rest)
 
     monkeypatch.setattr(runtime, step, slow)
 
@@ -246,6 +247,33 @@ def test_where_slots_disagree_there_is_one_lane_and_a_note_saying_why(tiny_sd_fo
     assert one.lanes == 1
     assert "one at a time" in one.spec.note
     assert "in calls of 4" in one.spec.note
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), RuntimeError("can't allocate memory: 9 GB")]
+)
+def test_memory_that_runs_out_while_slots_are_tried_leaves_one_lane_and_a_note(tiny_sd_folder, error):
+    loaded = load(tiny_sd_folder)
+
+    def batch(module, inputs):
+        if len(inputs[0]) > 2:  # more than one picture, with and without its prompt
+            raise error
+
+    with loaded.pipe.unet.register_forward_pre_hook(batch):
+        one = settled(loaded)
+        assert len(pictures(one, [recipe(one, lanes=1)])) == 1
+    assert one.lanes == 1
+    assert one.spec.note.startswith("Pictures are made one at a time here: memory ran out when calls of 4 were tried")
+
+
+def test_another_fault_while_slots_are_tried_is_not_hidden(tiny_sd_folder):
+    loaded = load(tiny_sd_folder)
+
+    def broken(module, inputs):
+        raise ValueError("a fault of ours")
+
+    with loaded.pipe.unet.register_forward_pre_hook(broken), pytest.raises(ValueError, match="a fault of ours"):
+        settled(loaded)
 
 
 def test_slots_are_tried_out_when_a_model_is_loaded_on_a_gpu(tiny_sd_folder, monkeypatch):
