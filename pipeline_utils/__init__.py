@@ -9,10 +9,12 @@ always exactly that many. A *fingerprint* says where pixels were made. Visitors 
 denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 
 What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
-What runs            runtime: device, loading, fingerprint; load_errors, words: what is said before harm
+What runs            runtime: device, loading, fingerprint; revisions: which weights are meant
+                     load_errors, words: what is said before harm
                      stops, turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
                      variation: noise between two seeds; preview: pictures while they are made
-                     models: the one pipeline in memory; studio: rounds of pictures; zero_gpu
+                     memory: the one model that is loaded; models: which one a recipe means
+                     studio: rounds of pictures; zero_gpu
 What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder; shelves: whose
                      card, card_file, cards: its index; lineage: its tree; album: both; stars, trash, thumbs
                      contact_sheet, grid_sheet, downloads

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pipeline_utils import runtime, zero_gpu
 from pipeline_utils.errors import ModelError
 from pipeline_utils.recipe import Recipe
+from pipeline_utils.revisions import short
 from pipeline_utils.studio import Studio
 from pipeline_utils.verdict import differing_lines, in_words
-from pipeline_utils.verify import short
 
 
 def again(studio: Studio, recipe: Recipe, fingerprint: Mapping[str, object]) -> str:
@@ -24,10 +24,10 @@ def again(studio: Studio, recipe: Recipe, fingerprint: Mapping[str, object]) -> 
     here = {**runtime.fingerprint(device), "full determinism": device.full_determinism, "offload": device.offload}
     if differing := differing_lines(there, here):
         return f"Made elsewhere ({in_words(differing)}): here it comes out alike, and Verify measures how much."
-    with suppress(ModelError):  # none is in memory
+    with suppress(ModelError):  # none is in memory, or no such weights are here
         loaded = studio.models.in_memory()
-    if loaded is not None and loaded.revision == recipe.revision:  # under whatever name
-        return "Made on this machine, where the same bits come out again."
+        if studio.models.held(studio.models.meant(recipe.model, recipe.revision)):  # under whatever name
+            return "Made on this machine, where the same bits come out again."
     if loaded is not None and loaded.spec.name == recipe.model:
         return (
             f"Made on this machine, with {recipe.model} at {short(recipe.revision)}; "

@@ -109,7 +109,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             width: pixels; left out: the model's own size.
             height: pixels; left out: the model's own size.
             sampler: DDIM, DPM-Solver++ 2M, Euler, Euler a, UniPC, PNDM, LCM or a diffusers class name.
-            model: a catalog name or hub id; left out: the model that is loaded.
+            model: a catalog name or hub id, with @ and a commit for that revision; left out: the one of the start.
             cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
 
         Returns:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline_utils.catalog import BUNDLED, FAMILIES, ModelSpec
 from pipeline_utils.engine import alike, shared
-from pipeline_utils.errors import InputError
+from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.variation import slerp
 
@@ -20,8 +20,11 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
 
     spec: of their model. fingerprint: of the pictures; a CPU's thread count is set from it. source: the
     folder or file to name for a local model; without it the script says where to put one, since a path
-    would tell about this machine. Raises InputError when one call cannot serve all recipes.
+    would tell about this machine. Raises InputError when one call cannot serve all recipes, ModelError when
+    the model's class is not known.
     """
+    if not spec.family:  # a hub model outside the catalog, of which nothing is here
+        raise ModelError(f"{spec.title} is not on this machine, so its class is not known.")
     first = recipes[0]
     if not all(alike(first, recipe) for recipe in recipes):
         raise InputError("round", f"{len(recipes)} recipes", "all but prompts, seeds and variations must be the same")

@@ -135,6 +135,7 @@ ALIASES = {
 BUNDLED = "emoji-sd"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_PINNED = re.compile(r"([^@]+)@([0-9a-f]{40})")
 
 
 def catalog() -> dict[str, ModelSpec]:
@@ -145,8 +146,9 @@ def catalog() -> dict[str, ModelSpec]:
 def resolve(name: str, *, paths: bool = True) -> ModelSpec:
     """The spec that a catalog name, alias, hub id, folder or .safetensors file stands for.
 
-    Nothing is downloaded or loaded. With paths=False no file is looked for, as befits a name that came
-    from a visitor. Raises ModelError in one sentence.
+    After a hub id or its alias, @ and a commit of 40 hex digits pin the revision. Nothing is downloaded or
+    loaded. With paths=False no file is looked for, as befits a name that came from a visitor. Raises
+    ModelError in one sentence.
     """
     if not isinstance(name, str) or not name.strip():
         raise ModelError("model: a name is needed, such as emoji-sd, a hub id, a folder or a .safetensors file.")
@@ -162,9 +164,11 @@ def resolve(name: str, *, paths: bool = True) -> ModelSpec:
         return found
     if _HUB_ID.fullmatch(name) and ".." not in name:
         return ModelSpec(name, name, name)
+    if (match := _PINNED.fullmatch(name)) and not (spec := resolve(match[1], paths=False)).is_local:
+        return replace(spec, revision=match[2])
     raise ModelError(
         f"model: {name[:80]!r} is no catalog name, no existing folder or .safetensors file, "
-        "and no hub id of the form owner/name."
+        "and no hub id of the form owner/name or owner/name@commit."
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +33,10 @@ def from_file(path: Path) -> ModelSpec:
         raise ModelError(f"model: there is no file {path.name}.")
     spec = ModelSpec(f"local:{safe_name(path.stem)}", path.stem, str(path))
     beside = path.with_suffix("")
-    return describe_folder(spec, beside) if (beside / "model_index.json").is_file() else spec
+    if not (beside / "model_index.json").is_file():
+        return spec
+    spec = describe_folder(spec, beside)
+    return replace(spec, lanes=lanes_for(path.stat().st_size, spec.width * spec.height))
 
 
 def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
@@ -59,7 +64,22 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
         changes["scheduler"] = own
     width, height = _default_size(family, folder)
     most = width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64)
-    return _checked(replace(spec, **changes, width=width, height=height, max_pixels=most), "its configuration")
+    spec = _checked(replace(spec, **changes, width=width, height=height, max_pixels=most), "its configuration")
+    return replace(spec, lanes=lanes_for(sum(_weights(folder / part) for part in parts), width * height))
+
+
+def lanes_for(weights: int, pixels: int) -> int:
+    """Pictures in one call of a model outside the catalog. weights: bytes of its files. pixels: of a picture.
+
+    One at a time from the size of SDXL on, above 6 GB or 768 x 768 pixels, so that memory is not at risk; else 4.
+    """
+    return 1 if weights > 6_000_000_000 or pixels > 768 * 768 else 4
+
+
+def _weights(part: Path) -> int:
+    """Bytes of the weights in the folder of a part; a variant such as .fp16 counts where it stands alone."""
+    sizes = {file.name: file.stat().st_size for file in part.glob("*.safetensors") if file.is_file()}
+    return sum({name: size for name, size in sizes.items() if name.count(".") == 1}.values()) or sum(sizes.values())
 
 
 def components(index: dict) -> dict[str, tuple[str, str]]:
@@ -72,8 +92,17 @@ def components(index: dict) -> dict[str, tuple[str, str]]:
 
 
 def safe_name(name: str) -> str:
-    """`name` as recipes may hold it: ASCII, no path, at most 90 characters."""
-    return re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._ -]", "-", name)[:90]).strip(" ._-") or "model"
+    """`name` as recipes may hold it: ASCII, no path, at most 96 characters.
+
+    Where it cannot stand as it is, eight digits of its hash tell it from others that read the same.
+    """
+    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._ -]+", "-", name)[:90]).strip(" ._-")
+    return name if safe == name else marked(safe or "model", hashlib.sha256(os.fsencode(name)).hexdigest())
+
+
+def marked(name: str, digits: str) -> str:
+    """`name` with eight digits that tell it from another model of the same name."""
+    return f"{name[:87]}-{digits[:8]}"
 
 
 def read_json(path: Path, default: dict | None = None) -> dict:

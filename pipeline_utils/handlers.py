@@ -158,14 +158,14 @@ class Handlers:
         began = time.monotonic()
         try:
             wanted = models.open(name)
-            if wanted.name == visit.model:
+            if models.label(wanted) == visit.model and (not wanted.is_local or models.held(wanted)):
                 yield {"model": gr.update(value=visit.model)}
                 return
             stop = self.player.begin(request)
             yield panels.busy() | {"status": view.waiting(f"Loading {shorten(wanted.title, 60)}…")}
 
             def work(emit: Callable[[ModelSpec], None], stop: threading.Event) -> None:
-                with models.use(wanted.name, stop) as loaded:
+                with models.use(wanted, stop) as loaded:
                     emit(loaded.spec)
 
             with closing(streamed(work, stop)) as specs:
@@ -176,9 +176,10 @@ class Handlers:
             if stop is not None:
                 self.player.end(request)
         if spec is not None:
-            visit.model = spec.name
+            visit.model = models.label(spec)
             took = view.duration(time.monotonic() - began)
-            form = {name: gr.update(**properties) for name, properties in panels.fields(spec).items()}
+            form = {part: gr.update(**properties) for part, properties in panels.fields(spec).items()}
+            form["model"] = gr.update(value=visit.model)
             yield panels.idle(visit) | form | {"status": view.said(f"{spec.title}: ready in {took}")}
         else:
             parts = panels.idle(visit) if stop is not None else {}

@@ -12,6 +12,7 @@ from pipeline_utils import panels, view_share
 from pipeline_utils.as_python import as_python
 from pipeline_utils.errors import UserError
 from pipeline_utils.panels import Parts
+from pipeline_utils.revisions import short
 from pipeline_utils.sharing import Linked, query, read_link
 from pipeline_utils.specs import ModelSpec
 from pipeline_utils.studio import Studio
@@ -40,7 +41,8 @@ class Share:
         kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
         try:
             picture = visit.shelf(self.studio.shelves).read(pick.id)
-            script = as_python([pick.recipe], self.studio.models.spec(pick.recipe.model), picture.fingerprint)
+            spec = self.studio.models.meant(pick.recipe.model, pick.recipe.revision)
+            script = as_python([pick.recipe], spec, picture.fingerprint)
         except UserError:  # its file was deleted, or its model is not known to this start
             script = None
         # A link is for what can be opened: suffixes that a round would refuse are not passed on.
@@ -73,7 +75,11 @@ class Share:
         if link is None:
             return {}
         spec = self.studio.models.spec(visit.model)
-        return self._filled(link, spec) if self._own(link) == spec.name else {"link_note": self._note(link, spec)}
+        return (
+            self._filled(link, spec)
+            if self._own(link) == self.studio.models.label(spec)
+            else {"link_note": self._note(link, spec)}
+        )
 
     def _filled(self, link: Linked, spec: ModelSpec) -> Parts:
         kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}
@@ -91,21 +97,26 @@ class Share:
         return parts
 
     def _own(self, link: Linked) -> str:
-        """The name that the link's model has here; "" where the link names none."""
+        """What the link's model is called here; "" where the link names none."""
         if link.model is None:
             return ""
+        models = self.studio.models
         try:
-            return self.studio.models.spec(link.model).name
+            return models.label(models.meant(link.model, link.revision))
         except UserError:
-            return link.model
+            return f"{link.model}@{link.revision}" if link.revision and "/" in link.model else link.model
 
     def _note(self, link: Linked, spec: ModelSpec) -> str:
-        other = link.model if link.model is not None and self._own(link) != spec.name else None
+        other, choose = self._own(link), self.studio.settings.visitors_choose != "one"
+        if other in ("", self.studio.models.label(spec)):
+            other = None
+        elif spec.is_local and link.model == spec.name:
+            other, choose = f"{link.model} at {short(link.revision)}", False  # nobody here has these weights
         values = link.values
         variation = (
             (values["variation_seed"], values.get("variation_strength", 0)) if "variation_seed" in values else None
         )
-        return view_share.opened(other, spec.title, self.studio.settings.visitors_choose != "one", variation)
+        return view_share.opened(other, spec.title, choose, variation)
 
 
 def _pairs(parameters: Any) -> Iterable[tuple[str, str]]:

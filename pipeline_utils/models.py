@@ -1,42 +1,32 @@
-"""The one loaded model of this process: shared by all rounds, switched when none uses it."""
+"""Which models this process knows, and which one a name or a recipe means."""
 
 from __future__ import annotations
 
-import gc
-import os
+import re
 import threading
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 
-import torch
-
-from pipeline_utils import runtime
-from pipeline_utils.catalog import ModelSpec, is_path, resolve
+from pipeline_utils import revisions, runtime
+from pipeline_utils.catalog import BUNDLED, ModelSpec, describe_folder, is_path, resolve
 from pipeline_utils.errors import ModelError
+from pipeline_utils.folders import marked
+from pipeline_utils.memory import Memory, other_weights
+from pipeline_utils.revisions import short
 from pipeline_utils.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
-from pipeline_utils.slots import settled
-from pipeline_utils.stops import Stop, Stopped
-from pipeline_utils.streams import waited
 
 
-class Models:
-    """Holds at most one pipeline in memory. Rounds that want another model wait in line for it."""
+class Models(Memory):
+    """The names of models. What a name, or a recipe's name and revision, stands for is decided here alone."""
 
     def __init__(self, settings: Settings, device: Device) -> None:
-        self._settings, self._device = settings, device
-        # ZeroGPU has no GPU yet when models are loaded there.
-        self._tries_slots = device.type == "cuda" and not os.environ.get("SPACES_ZERO_GPU")
+        super().__init__(settings, device)
         self._default = resolve(settings.model)
-        # Recipes name a local model by `local:NAME` only; this finds its folder or file again.
+        # What a bare name stands for: folders and files that were opened, and the commits of hub models.
         self._known: dict[str, ModelSpec] = {self._default.name: self._default}
-        self._condition = threading.Condition()
-        self._line: deque[object] = deque()
-        self._users = 0
-        self._loaded: Loaded | None = None
-        self._load: Future[None] | None = None  # the last load that was begun
 
     @property
     def default(self) -> str:
@@ -45,35 +35,93 @@ class Models:
 
     @property
     def current(self) -> str:
-        """Name of the model in memory, or of the one that will be loaded first."""
-        loaded = self._loaded
-        return loaded.spec.name if loaded else self._default.name
+        """What calls the model in memory, or the one that will be loaded first."""
+        return self.label(self._running or self._default)
+
+    def label(self, spec: ModelSpec) -> str:
+        """What calls this very model here: its name, with @ and a commit where the name alone means another."""
+        bare = self._known.get(spec.name)
+        if spec.is_local or not spec.revision or (bare and bare.revision == spec.revision):
+            return spec.name
+        return f"{spec.name}@{spec.revision}"
 
     def spec(self, name: str) -> ModelSpec:
-        """The spec of a model by name, as completed by loading when it is in memory. Raises ModelError."""
+        """The model called `name`, perhaps with @ and a revision, as completed by loading it. Raises ModelError."""
         if not isinstance(name, str):
             raise ModelError("model: a name is needed, such as emoji-sd or a hub id.")
-        loaded = self._loaded
-        if loaded and name in (loaded.spec.name, loaded.spec.source):
-            return loaded.spec
+        name = name.strip()
+        model, _, revision = name.partition("@")
+        if revision:
+            return self.meant(model, revision)
         if name in self._known:
             return self._known[name]
         if name == self._default.source:
-            return self._default
+            return self._known[self.default]
         if name.startswith("local:"):
             raise ModelError(f"The model {name} is a folder or file of another start; start with its path as MODEL.")
         spec = resolve(name, paths=False)  # a path would be looked up on this machine
-        if spec.name != self._default.name and self._settings.visitors_choose == "one":
+        if spec.name in self._known:
+            return self._known[spec.name]
+        if self._settings.visitors_choose == "one":
             raise ModelError(f"This host runs {self._default.title} only; {spec.title} cannot be loaded here.")
         return spec
 
     def open(self, name: str) -> ModelSpec:
         """As `spec`, for what a visitor typed: also a folder or .safetensors file where they may choose any."""
-        if isinstance(name, str) and self._settings.visitors_choose == "any" and is_path(name.strip()):
+        path = isinstance(name, str) and name not in self._known and is_path(name.strip())
+        if path and self._settings.visitors_choose == "any":
             spec = resolve(name)
+            other, content = self._known.get(spec.name), _content(spec)
+            if other and other.source != spec.source:  # two folders of one name
+                if content == _content(other):
+                    return replace(other, revision=content)
+                spec = replace(spec, name=marked(spec.name, content.removeprefix("sha256:")))
             self._known[spec.name] = spec
-            return spec
+            return replace(spec, revision=content)  # not what was loaded from there before
         return self.spec(name)
+
+    def meant(self, model: str, revision: str) -> ModelSpec:
+        """The model that a recipe's name and revision mean, pinned to the revision; "" for what the name means.
+
+        Weights of this machine are found by their content, whatever they are called. A commit of a hub
+        model is that commit, downloaded or not. Raises ModelError, which says what is here instead.
+        """
+        if not revision:
+            return self.spec(model)
+        if revision.startswith("sha256:"):
+            for spec, content in self._local():
+                if content == revision:
+                    return replace(spec, revision=revision)
+        spec = self.spec(model)
+        if spec.is_local:
+            raise other_weights(model, revision, _content(spec))
+        if not re.fullmatch(r"[0-9a-f]{40}", revision):
+            raise ModelError(f"{spec.title} is a model of the hub; {revision[:80]!r} is no commit of 40 hex digits.")
+        pinned = replace(resolve(model, paths=False), revision=revision)
+        if held := self.held(pinned):
+            return held.spec
+        if here := revisions.cached(pinned.source, revision, self._format(pinned)):
+            return pinned if pinned.family else describe_folder(pinned, here[0])
+        if self._settings.visitors_choose == "one":
+            raise ModelError(
+                f"{pinned.title} at {short(revision)} is not on this host, which downloads nothing for visitors."
+            )
+        return pinned
+
+    def is_here(self, spec: ModelSpec, dtype: str) -> bool:
+        """Can `spec` be used, in this number format, without a download?"""
+        held = self.held(spec)
+        return (held is not None and held.dtype == dtype) or runtime.is_downloaded(spec, dtype)
+
+    def missing(self, spec: ModelSpec) -> str:
+        """What has to be downloaded before `spec` can be used, in words that end a sentence about it."""
+        known = self._known.get(spec.name)
+        if known and known.revision not in ("", spec.revision) and self.is_here(known, self._format(known)):
+            return (
+                f"is here at {short(known.revision)}, not at {short(spec.revision)}; "
+                "the files that differ would be downloaded first."
+            )
+        return "is not on this machine and would be downloaded first."
 
     def preload(self) -> None:
         """Loads the model that the app was started with. Raises ModelError or CapacityError."""
@@ -81,83 +129,32 @@ class Models:
             pass
 
     @contextmanager
-    def use(self, name: str, stop: threading.Event | None = None) -> Iterator[Loaded]:
-        """The model called `name`, loaded if need be, kept in memory until the block ends.
-
-        Waits first come first served while other rounds use another model, since memory is
-        counted for one. Raises ModelError or CapacityError when it cannot be loaded, and
-        Stopped when `stop` is set meanwhile; the next round then finds the app as usable as before. A load
-        or a download that was begun goes on without its round, since neither can be broken off.
-        """
-        spec, aside, stop = self.spec(name), stop is not None, stop or Stop()
-        if not self._holds(spec):  # gigabytes, while others go on with their rounds
-            waited(lambda: runtime.fetch(spec, self._settings, self._device), stop)
-        place, mine = object(), None
-        with self._condition:
-            self._line.append(place)
-            try:
-                while self._line[0] is not place or not self._holds(spec):
-                    if stop.is_set():
-                        raise Stopped
-                    if mine is not None and mine.done():
-                        mine.result()  # raises why it could not be loaded
-                    free = not self._users and (self._load is None or self._load.done())
-                    if mine is None and free and self._line[0] is place:
-                        mine = self._begin_load(spec, aside)
-                    else:
-                        self._condition.wait(0.1)
-                loaded = self._loaded
-                self._users += 1
-            finally:
-                self._line.remove(place)
-                self._condition.notify_all()
-        try:
+    def use(
+        self, wanted: str | ModelSpec, stop: threading.Event | None = None, dtype: str | None = None
+    ) -> Iterator[Loaded]:
+        """As in Memory, for a name too. What a bare name means is settled when it is loaded."""
+        spec = self.spec(wanted) if isinstance(wanted, str) else wanted
+        bare = self.label(spec) == spec.name
+        with super().use(spec, stop, dtype) as loaded:
+            if bare and loaded.spec.source == spec.source:
+                self._known[spec.name] = loaded.spec
             yield loaded
-        finally:
-            with self._condition:
-                self._users -= 1
-                self._condition.notify_all()
 
-    def in_memory(self) -> Loaded:
-        """What is loaded now. Raises ModelError when nothing is."""
-        if self._loaded is None:
-            raise ModelError("No model is loaded yet.")
-        return self._loaded
-
-    def is_loaded(self, name: str) -> bool:
+    def _local(self) -> Iterator[tuple[ModelSpec, str]]:
+        """Weights of this machine that a recipe may mean, and the content hash of each."""
         loaded = self._loaded
-        return loaded is not None and loaded.spec.name == name
+        if loaded and loaded.spec.is_local:
+            yield loaded.spec, loaded.revision
+        known = list(self._known.values())
+        if self._settings.visitors_choose != "one":
+            with suppress(ModelError):  # a checkout without the bundled weights
+                known.append(resolve(BUNDLED))
+        yield from ((spec, _content(spec)) for spec in known if spec.is_local)
 
-    def _holds(self, spec: ModelSpec) -> bool:
-        return self._loaded is not None and self._loaded.spec.name == spec.name
 
-    def _begin_load(self, spec: ModelSpec, aside: bool) -> Future[None]:
-        """aside: in a thread of its own, so that everybody who waits for it can be stopped.
-
-        What is loaded at start is not: ZeroGPU wants that in the main thread.
-        """
-        load = self._load = Future()
-
-        def run() -> None:
-            try:
-                self._free()
-                loaded = runtime.load(spec, self._settings, self._device)
-                self._loaded = settled(loaded) if self._tries_slots else loaded
-                self._known[spec.name] = spec
-                load.set_result(None)
-            except BaseException as error:
-                load.set_exception(error)
-            with self._condition:
-                self._condition.notify_all()
-
-        if aside:
-            threading.Thread(target=run, name="load", daemon=True).start()
-        else:
-            run()
-        return load
-
-    def _free(self) -> None:
-        self._loaded = None
-        gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+def _content(spec: ModelSpec) -> str:
+    """The content hash of local weights, "" where they cannot be read."""
+    try:
+        return revisions.content_hash(Path(spec.source))
+    except (OSError, ModelError):
+        return ""

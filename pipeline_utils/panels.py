@@ -59,7 +59,7 @@ def script(visit: Visit, studio: Studio) -> str | None:
     recipes = visit.shown.round.recipes
     with suppress(UserError):
         first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
-        return as_python(recipes, studio.models.spec(recipes[0].model), first.fingerprint)
+        return as_python(recipes, studio.models.meant(recipes[0].model, recipes[0].revision), first.fingerprint)
     return None
 
 

@@ -62,7 +62,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_model(self.model)
-        _match("revision", self.revision, _REVISION, "a hub commit or sha256: and hex digits")
+        check_revision(self.revision)
         check_prompt(self.prompt)
         check_text("negative_prompt", self.negative_prompt)
         check_int("seed", self.seed, 0, MAX_SEED)
@@ -144,6 +144,11 @@ def check_model(name: object) -> str:
     if ".." in name:
         raise InputError("model", name, "a path is never part of a recipe")
     return name
+
+
+def check_revision(revision: object) -> str:
+    _match("revision", revision, _REVISION, "a hub commit or sha256: and hex digits")
+    return revision
 
 
 def check_prompt(prompt: object) -> None:

@@ -42,8 +42,6 @@ def replayed(
     the picture was made with, as far as this machine has them. Raises ModelError and InputError.
     """
     recipe, there = claim.recipe, claim.fingerprint or {}
-    if recipe is not None and recipe.model.startswith("local:") and model is None:
-        raise ModelError(f"The recipe was made with {recipe.model}; say where that is with --model PATH.")
     if device is None:
         device = "auto" if not there or ("cuda" in there and torch.cuda.is_available()) else "cpu"
     if not threads and isinstance(there.get("threads"), int):
@@ -54,4 +52,10 @@ def replayed(
         if recipe.offload != "none" and device != "cpu" and torch.cuda.is_available():
             settings = replace(settings, offload=recipe.offload)
     started = runtime.start(settings)
-    return verify(Process(started, Models(settings, started)), claim, allow_download=allow_download)
+    models = Models(settings, started)
+    if recipe is not None and recipe.model.startswith("local:") and model is None:
+        try:
+            models.meant(recipe.model, recipe.revision)
+        except ModelError:
+            raise ModelError(f"The recipe was made with {recipe.model}; say where that is with --model PATH.") from None
+    return verify(Process(started, models), claim, allow_download=allow_download)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import diffusers
@@ -17,12 +14,14 @@ import torch
 import transformers
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.pipelines.deprecated import unclip
-from huggingface_hub import try_to_load_from_cache
 from safetensors import safe_open
 
+from pipeline_utils import revisions
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.folders import components, describe_folder, read_json
+from pipeline_utils.folders import describe_folder, lanes_for
 from pipeline_utils.load_errors import complete, explained, incomplete
+from pipeline_utils.recipe import Recipe
+from pipeline_utils.revisions import content_hash
 from pipeline_utils.settings import Settings
 from pipeline_utils.specs import ModelSpec
 
@@ -49,6 +48,10 @@ class Loaded:
     device: Device
     dtype: str
     lanes: int
+
+    def adopt(self, recipe: Recipe) -> Recipe:
+        """`recipe`, made with these weights, under the name and revision that they have here."""
+        return replace(recipe, model=self.spec.name, revision=self.revision)
 
 
 def start(settings: Settings) -> Device:
@@ -111,7 +114,7 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
     """
     # Published UnCLIP models name this module by the place it had before it was deprecated.
     diffusers.pipelines.unclip = unclip
-    dtype = _dtype(spec, settings, device)
+    dtype = number_format(spec, settings, device)
     options = {"dtype": getattr(torch, dtype), "local_files_only": True}
     with explained(spec), complete(spec):
         source = Path(spec.source)
@@ -122,11 +125,10 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
             pipe = DiffusionPipeline.from_pretrained(source, use_safetensors=True, **options)
             revision = content_hash(source)
         else:
-            # The snapshot folder is named by the commit, which is the revision that recipes record.
-            folder, variant = _download(spec, dtype)
+            folder, variant = _snapshot(spec, dtype)
             revision = folder.name
             # A catalog entry was chosen with care; a folder completes only what is unknown.
-            spec = spec if spec.family else describe_folder(spec, folder)
+            spec = replace(spec if spec.family else describe_folder(spec, folder), revision=revision)
             pipe = DiffusionPipeline.from_pretrained(folder, use_safetensors=True, variant=variant, **options)
         if type(pipe).__name__ != spec.family:
             raise ModelError(f"{spec.title} loaded as {type(pipe).__name__}, which is not supported.")
@@ -141,64 +143,42 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
     return Loaded(spec, revision, pipe, device, dtype, settings.lanes or spec.lanes)
 
 
-def fetch(spec: ModelSpec, settings: Settings, device: Device) -> None:
-    """Downloads a hub model, so that `load` finds it here. Raises as `load` does."""
-    if not spec.is_local:
-        with explained(spec):
-            _download(spec, _dtype(spec, settings, device))
+def fetch(spec: ModelSpec, settings: Settings, device: Device) -> ModelSpec:
+    """`spec` of a model that `load` finds here: a hub model is downloaded, and pinned to the commit that came.
 
-
-def is_downloaded(spec: ModelSpec) -> bool:
-    """True when loading `spec` needs no network."""
-    return spec.is_local or isinstance(try_to_load_from_cache(spec.source, "model_index.json"), str)
-
-
-def content_hash(path: Path) -> str:
-    """`sha256:` and 32 hex digits over what decides the pixels in a pipeline folder or single checkpoint.
-
-    That is model_index.json and, in the folders of the parts it lists, every .json, .txt, .model and
-    .safetensors file, by relative name and content; for a checkpoint, the file and the configuration
-    folder beside it. Names and places of folder and file do not count, nor do model cards and previews.
+    Raises as `load` does.
     """
-    whole = hashlib.sha256()
-
-    def add(name: str, file: Path) -> None:
-        stat = file.stat()
-        whole.update(json.dumps([name, _file_hash(str(file), stat.st_size, stat.st_mtime_ns)]).encode())
-
-    folder = path
-    if path.is_file():
-        add("", path)
-        folder = path.with_suffix("")
-    if (folder / "model_index.json").is_file():
-        add("model_index.json", folder / "model_index.json")
-        for part in sorted(components(read_json(folder / "model_index.json"))):
-            for file in sorted((folder / part).rglob("*")):
-                if file.suffix in (".json", ".txt", ".model", ".safetensors"):
-                    add(file.relative_to(folder).as_posix(), file)
-    return f"sha256:{whole.hexdigest()[:32]}"
+    if spec.is_local:
+        return spec
+    with explained(spec):
+        folder, _ = _snapshot(spec, number_format(spec, settings, device))
+    return replace(spec, revision=folder.name)
 
 
-@lru_cache(maxsize=4096)
-def _file_hash(file: str, size: int, mtime_ns: int) -> str:
-    """Hashing gigabytes takes seconds, so a file that did not change is hashed once."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def is_downloaded(spec: ModelSpec, dtype: str = "float32") -> bool:
+    """True when loading `spec` in this number format needs no network: all its files are here, at its revision."""
+    return spec.is_local or revisions.cached(spec.source, spec.revision, dtype) is not None
 
 
-def _dtype(spec: ModelSpec, settings: Settings, device: Device) -> str:
+def number_format(spec: ModelSpec, settings: Settings, device: Device) -> str:
+    """The number format that the weights of `spec` are loaded in, unless a recipe asks for another."""
     if settings.dtype != "auto":
         return settings.dtype
     return "float32" if device.type == "cpu" else spec.gpu_dtype
 
 
-def _download(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
-    """The snapshot folder, and the variant of the weights in it: half the bytes where halves are wanted."""
-    if dtype == "float16":
-        # Without an fp16 variant diffusers raises ValueError; the full weights round to the same numbers.
-        with suppress(ValueError):
-            return Path(DiffusionPipeline.download(spec.source, use_safetensors=True, variant="fp16")), "fp16"
-    return Path(DiffusionPipeline.download(spec.source, use_safetensors=True)), None
+def _snapshot(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
+    """The folder of a hub model, named by its commit, and the variant of the weights in it.
+
+    A commit that is here needs no network; without one, the hub is asked for the newest.
+    """
+    if spec.revision and (here := revisions.cached(spec.source, spec.revision, dtype)):
+        return here
+    *smaller, full = revisions.variants(dtype)
+    for variant in smaller:
+        with suppress(ValueError):  # diffusers knows no such variant
+            return revisions.download(spec.source, spec.revision, variant), variant
+    return revisions.download(spec.source, spec.revision, full), full
 
 
 def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipeline]:
@@ -218,7 +198,8 @@ def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipe
     pipe = kind.from_single_file(str(path), **{**options, "local_files_only": False})
     side = pipe.unet.config.sample_size * pipe.vae_scale_factor
     own = {"family": kind.__name__, "scheduler": type(pipe.scheduler).__name__, "width": side, "height": side}
-    return replace(spec, **own, max_pixels=4 * side * side), pipe
+    lanes = lanes_for(path.stat().st_size, side * side)
+    return replace(spec, **own, max_pixels=4 * side * side, lanes=lanes), pipe
 
 
 def _cpu_name() -> str:

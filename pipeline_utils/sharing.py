@@ -22,6 +22,7 @@ from pipeline_utils.recipe import (
     check_int,
     check_model,
     check_prompt,
+    check_revision,
     check_text,
 )
 from pipeline_utils.rounds import MAX_SUFFIXES, check_suffixes, parse_seeds
@@ -34,6 +35,7 @@ class Linked:
     values: dict[str, Any] = field(default_factory=dict)
     suffixes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # a sentence for each value that was refused
+    revision: str = ""  # of the model
 
     @property
     def model(self) -> str | None:
@@ -52,6 +54,7 @@ def query(recipe: Recipe, suffixes: Iterable[str]) -> str:
         "height": recipe.height,
         "sampler": sampler_label(recipe.scheduler),
         "model": recipe.model,
+        "revision": recipe.revision,
     }
     if recipe.variation_seed is not None:
         values |= {"variation_seed": recipe.variation_seed, "variation_strength": _short(recipe.variation_strength)}
@@ -83,7 +86,7 @@ def read_link(pairs: Sequence[tuple[str, str]]) -> Linked:
             suffixes = check_suffixes([*suffixes, suffix])
         except InputError as error:
             problems.append(str(error))
-    return Linked(values, suffixes, problems)
+    return Linked(values, suffixes, problems, values.pop("revision", ""))
 
 
 def _short(number: float) -> str:
@@ -135,6 +138,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "height": _whole(MIN_SIDE, MAX_SIDE),
     "sampler": lambda _name, text: sampler_label(sampler_class(text)),
     "model": lambda _name, text: check_model(text),
+    "revision": lambda _name, text: check_revision(text),
     "variation_seed": _whole(0, MAX_SEED),
     "variation_strength": _number(0, 1),
 }

@@ -56,7 +56,8 @@ class ModelSpec:
 
     name: what recipes call it. source: hub id, or the path of a folder or .safetensors file.
     family: pipeline class in diffusers; "" until a hub model outside the catalog is loaded.
-    max_pixels: width x height that a round may ask for. lanes: pictures in one pipeline call.
+    revision: the commit, or the content hash, that is meant; "" for what a folder holds now, and for the
+    newest commit. max_pixels: width x height that a round may ask for. lanes: pictures in one pipeline call.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ModelSpec:
     suffixes: tuple[str, ...] = _PLAIN_SUFFIXES
     extra_schedulers: tuple[str, ...] = ()
     note: str = ""
+    revision: str = ""
 
     @property
     def is_local(self) -> bool:

@@ -7,18 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline_utils import engine
-from pipeline_utils.catalog import sampler_class
+from pipeline_utils.catalog import ModelSpec, sampler_class
 from pipeline_utils.engine import Finished, Step
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import Models
 from pipeline_utils.picture import Lineage, Picture
 from pipeline_utils.recipe import Recipe, check_prompt, check_text
+from pipeline_utils.revisions import short
 from pipeline_utils.rounds import Round, first_round, grid, parse_seeds, second_round, variations
-from pipeline_utils.runtime import Device, Loaded, is_downloaded
+from pipeline_utils.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
@@ -93,7 +94,7 @@ class Studio:
         check_text("negative_prompt", negative_prompt)
         numbers = parse_seeds(seeds, random.SystemRandom().randrange)
         scheduler = None if sampler is None else sampler_class(sampler)
-        name = self.models.current if model is None else self.models.open(model).name
+        wanted = self.models.spec(self.models.default) if model is None else self.models.open(model)
 
         def build(loaded: Loaded) -> Round:
             spec = loaded.spec
@@ -116,7 +117,7 @@ class Studio:
             )
             return first_round(recipe, numbers)
 
-        return self._make(name, build, cut_long_prompts, stop, shelf, previews)
+        return self._make(wanted, None, build, cut_long_prompts, stop, shelf, previews)
 
     def second_round(
         self,
@@ -177,19 +178,33 @@ class Studio:
     def _again(
         self, asked: Round, cut: bool, stop: threading.Event | None, shelf: Shelf | None, previews: bool
     ) -> Iterator[RoundEvent]:
-        """Makes a round of pictures that may come from anywhere; only a model that is here makes them."""
-        models = {(recipe.model, recipe.revision) for recipe in asked.recipes}
-        if len(models) > 1:
-            named = " and ".join(sorted(name for name, _ in models))
+        """Makes a round of pictures that may come from anywhere; only a model that is here makes them.
+
+        It runs in their number format, since another gives other bits.
+        """
+        models = dict.fromkeys((recipe.model, recipe.revision) for recipe in asked.recipes)
+        spec, *others = (self.models.meant(*model) for model in models)
+        if not all(self.models.same(spec, other) for other in others):
+            named = " and ".join(f"{name} at {short(revision)}" for name, revision in models)
             raise InputError("pictures", named, "all come from one model at one revision")
-        spec = self.models.spec(asked.recipes[0].model)
-        if not is_downloaded(spec):
-            raise ModelError(f"{spec.title} is not on this machine. Choose it as the model first, then pick again.")
-        return self._make(asked.recipes[0].model, lambda _: asked, cut, stop, shelf, previews)
+        dtypes = sorted({recipe.dtype for recipe in asked.recipes})
+        if len(dtypes) > 1:
+            raise InputError("pictures", " and ".join(dtypes), "all have one number format")
+        if not self.models.is_here(spec, dtypes[0]):
+            raise ModelError(
+                f"{spec.title} {self.models.missing(spec)} Choose {self.models.label(spec)} as the model, "
+                "then pick again."
+            )
+
+        def build(loaded: Loaded) -> Round:
+            return replace(asked, places=tuple(replace(p, recipe=loaded.adopt(p.recipe)) for p in asked.places))
+
+        return self._make(spec, dtypes[0], build, cut, stop, shelf, previews)
 
     def _make(
         self,
-        model: str,
+        model: ModelSpec,
+        dtype: str | None,
         build: Callable[[Loaded], Round],
         cut: bool,
         stop: threading.Event | None,
@@ -197,14 +212,13 @@ class Studio:
         previews: bool,
     ) -> Iterator[RoundEvent]:
         keep = self.shelf if shelf is None else shelf
-        self.models.spec(model)  # an unknown name is refused here, before a thread starts
 
         def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
-            if not self.models.is_loaded(model):
+            if not self.models.ready(model, dtype):
                 emit(Waiting("Loading the model…"))
             elif self.turns.waiting:
                 emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
-            with self.models.use(model, stop) as loaded:
+            with self.models.use(model, stop, dtype) as loaded:
                 asked = build(loaded)
                 engine.check(loaded, asked.recipes)
                 if not cut:

@@ -135,7 +135,7 @@ def _checked(
 def _script(studio: Studio, verdict: Verdict) -> str:
     recipe = verdict.followed
     with told():
-        return as_python([recipe], studio.models.spec(recipe.model), verdict.fingerprint_here)
+        return as_python([recipe], studio.models.meant(recipe.model, recipe.revision), verdict.fingerprint_here)
 
 
 def waiting(text: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Protocol
 
 from pipeline_utils import engine, runtime
-from pipeline_utils.catalog import ModelSpec
 from pipeline_utils.claim import Claim
 from pipeline_utils.compare import Difference, compare
 from pipeline_utils.engine import Finished, Step
@@ -58,26 +56,19 @@ def checking(
         )
         return
     try:
-        spec = spec_here(place.models, recipe)
+        spec = place.models.meant(recipe.model, recipe.revision)
     except ModelError as error:
         yield _unchecked(place, claim, f"Not checked. {error}")
         return
-    if not allow_download and not runtime.is_downloaded(spec):
-        ask = f"Not checked yet. {spec.title} is not on this machine and would be downloaded first. {spec.note}"
+    if not allow_download and not place.models.is_here(spec, recipe.dtype):
+        ask = f"Not checked yet. {spec.title} {place.models.missing(spec)} {spec.note}"
         yield replace(_unchecked(place, claim, ask.strip()), needs_download=True)
         return
     if recipe.noise_device == "cuda" and place.device.type != "cuda":
         reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
         yield _unchecked(place, claim, reason)
         return
-    with place.models.use(spec.name, stop) as loaded:
-        if recipe.revision != loaded.revision:
-            reason = (
-                f"Not checked. It was made with {recipe.model} at {short(recipe.revision)}; "
-                f"here the model is at {short(loaded.revision)}, and other weights make another picture."
-            )
-            yield _unchecked(place, claim, reason)
-            return
+    with place.models.use(spec, stop, recipe.dtype) as loaded:
         here, changed = fitted(recipe, loaded)
         finished = None
         for event in place.generate(loaded, [here], place.turns, stop or threading.Event()):
@@ -101,33 +92,18 @@ def checking_aside(
     return streamed(work, stop)
 
 
-def spec_here(models: Models, recipe: Recipe) -> ModelSpec:
-    """The spec of the recipe's model: that of this start when its weights are the same, else by name.
-
-    Raises ModelError when it is not here and has no place on the hub.
-    """
-    own = models.spec(models.default)
-    if own.is_local and runtime.content_hash(Path(own.source)) == recipe.revision:
-        return own  # even when the folder was renamed, or is a copy
-    return models.spec(recipe.model)
-
-
 def fitted(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
     """`recipe` as this process can follow it, and what had to be changed, in words.
 
-    Number format and determinism are settings of a whole process. A replay with others is worth
-    having, since it is measured, but it is never passed off as the same.
+    Determinism and offloading are settings of a whole process. A replay with others is worth having,
+    since it is measured, but it is never passed off as the same.
     """
     here = replace(
-        recipe,
-        model=loaded.spec.name,
-        dtype=loaded.dtype,
+        loaded.adopt(recipe),
         full_determinism=loaded.device.full_determinism,
         offload=loaded.device.offload,
     )
     changed = []
-    if recipe.dtype != here.dtype:
-        changed.append(f"in {here.dtype} instead of {recipe.dtype}")
     if recipe.full_determinism != here.full_determinism:
         changed.append(("with" if here.full_determinism else "without") + " full determinism")
     if recipe.offload != here.offload:
@@ -165,10 +141,6 @@ def judged(claim: Claim, finished: Finished, followed: Recipe, changed: list[str
         flagged_here=finished.flagged,
     )
     return replace(verdict, sentence=sentence(verdict))
-
-
-def short(revision: str) -> str:
-    return revision[:19] if revision.startswith("sha256:") else revision[:12]
 
 
 def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:

@@ -1,6 +1,8 @@
 """A small model hub on 127.0.0.1 that speaks enough of the hub's HTTP for its real client library.
 
-Repositories are folders: `root`/owner/name. Names that begin with "gated", "absent", "broken" or
+Repositories are folders: `root`/owner/name at COMMIT, and `root`/owner/name@commit at others. A file
+`root`/owner/name.main names the newest commit, COMMIT without one. Every path that was asked for is a line of
+`root`/asked.txt. Names that begin with "gated", "absent", "broken" or
 "silent" are answered as the hub answers for such models.
 """
 
@@ -33,7 +35,10 @@ def hub(root: Path) -> Iterator[str]:
             self.do_GET()
 
         def do_GET(self):
-            parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+            path = unquote(urlsplit(self.path).path).strip("/")
+            with (root / "asked.txt").open("a") as log:
+                log.write(f"{self.command} {path}\n")
+            parts = path.split("/")
             api = parts[:2] == ["api", "models"]
             owner, name, *rest = parts[2:] if api else parts
             if owner.startswith("silent"):
@@ -43,26 +48,32 @@ def hub(root: Path) -> Iterator[str]:
                 if owner.startswith(beginning):
                     self._answer(status, b"", {"X-Error-Code": code, "X-Error-Message": code})
                     return
-            repo = root / owner / name
+            main = root / owner / f"{name}.main"
+            revision = rest[1] if len(rest) > 1 else "main"
+            commit = revision if revision != "main" else main.read_text() if main.is_file() else COMMIT
+            repo = root / owner / (name if commit == COMMIT else f"{name}@{commit}")
+            if revision != "main" and not repo.is_dir():
+                self._answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
+                return
             files = sorted(p for p in repo.rglob("*") if p.is_file())
             if not api:
-                self._file(repo / "/".join(rest[2:]))
+                self._file(repo / "/".join(rest[2:]), commit)
             elif rest[:1] == ["tree"]:
                 self._answer(200, json.dumps([self._entry(repo, file) for file in files]).encode())
             else:
                 siblings = [{"rfilename": file.relative_to(repo).as_posix()} for file in files]
-                body = {"_id": "1", "id": f"{owner}/{name}", "sha": COMMIT, "siblings": siblings, "tags": []}
+                body = {"_id": "1", "id": f"{owner}/{name}", "sha": commit, "siblings": siblings, "tags": []}
                 self._answer(200, json.dumps(body).encode())
 
         def _entry(self, repo: Path, file: Path) -> dict:
             name, size = file.relative_to(repo).as_posix(), file.stat().st_size
             return {"type": "file", "path": name, "size": size, "oid": self._etag(file)}
 
-        def _file(self, file: Path) -> None:
+        def _file(self, file: Path, commit: str) -> None:
             if file.is_file():
-                self._answer(200, file.read_bytes(), {"X-Repo-Commit": COMMIT, "ETag": f'"{self._etag(file)}"'})
+                self._answer(200, file.read_bytes(), {"X-Repo-Commit": commit, "ETag": f'"{self._etag(file)}"'})
             else:
-                self._answer(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+                self._answer(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
 
         def _etag(self, file: Path) -> str:
             return hashlib.sha1(file.read_bytes()).hexdigest()

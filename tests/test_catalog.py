@@ -11,6 +11,7 @@ from pipeline_utils import catalog
 from pipeline_utils.catalog import ALIASES, FAMILIES, SAMPLERS, ModelSpec, resolve, sampler_class, sampler_label
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.recipe import Recipe
+from tests.tiny import tiny_single_file
 
 HUB = catalog._HUB
 
@@ -87,12 +88,13 @@ def test_what_is_no_name_and_no_path_is_refused(name):
     [
         ("my model", "local:my model"),
         ("v1.5_ema", "local:v1.5_ema"),
-        ("_hidden", "local:hidden"),
-        ("a..b", "local:a.b"),
-        ("模型", "local:model"),
-        ("ünder", "local:nder"),
-        ("x" * 200, "local:" + "x" * 90),
-        ("...", "local:model"),
+        ("_hidden", "local:hidden-7a1f9c09"),
+        ("a..b", "local:a.b-f62b4241"),
+        ("アニメ", "local:model-77affb05"),
+        ("写真", "local:model-9c3250ff"),
+        ("ünder", "local:nder-700af071"),
+        ("x" * 200, "local:" + "x" * 87 + "-aa20c23e"),
+        ("...", "local:model-ab5df625"),
     ],
 )
 def test_a_folder_is_named_without_its_path_and_as_recipes_allow(tiny_sd_folder, tmp_path, name, label):
@@ -191,6 +193,41 @@ def test_a_size_may_be_two_numbers_and_falls_back_to_that_of_the_family(folder):
     assert (resolve(str(folder)).height, resolve(str(folder)).width) == (32, 48)
     config.write_text(json.dumps({**values, "sample_size": None}))
     assert (resolve(str(folder)).height, resolve(str(folder)).width) == (256, 256)
+
+
+def weighing(file: Path, size: int) -> None:
+    """`file` with `size` bytes, without writing them."""
+    with file.open("ab") as stream:
+        stream.truncate(size)
+
+
+@pytest.mark.parametrize(("gigabytes", "lanes"), [(5.9, 4), (6.1, 1)])
+def test_a_model_of_many_weights_makes_one_picture_at_a_time(folder, gigabytes, lanes):
+    weighing(folder / "unet" / "diffusion_pytorch_model.safetensors", int(gigabytes * 1e9))
+    weighing(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors", int(gigabytes * 5e8))  # not loaded as well
+    assert resolve(str(folder)).lanes == lanes
+
+
+def test_the_shards_of_all_parts_count(folder):
+    for part in ("unet", "text_encoder"):
+        for shard in (1, 2):
+            weighing(folder / part / f"model-0000{shard}-of-00002.safetensors", 1_600_000_000)
+    assert resolve(str(folder)).lanes == 1
+
+
+@pytest.mark.parametrize(("side", "lanes"), [(768, 4), (776, 1), (1024, 1)])
+def test_a_model_of_large_pictures_makes_one_at_a_time(folder, side, lanes):
+    config = folder / "unet" / "config.json"
+    scale = 32 // json.loads(config.read_text())["sample_size"]
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sample_size": side // scale}))
+    assert (resolve(str(folder)).width, resolve(str(folder)).lanes) == (side, lanes)
+
+
+def test_a_checkpoint_of_many_weights_makes_one_picture_at_a_time(tmp_path):
+    file = tiny_single_file(tmp_path)
+    assert resolve(str(file)).lanes == 4
+    weighing(file, 6_100_000_000)
+    assert resolve(str(file)).lanes == 1
 
 
 def test_a_sampler_that_is_not_offered_gives_way_to_the_first_of_the_family(folder):

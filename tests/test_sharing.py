@@ -47,6 +47,11 @@ def test_a_link_holds_the_recipe_and_the_suffixes():
     }
 
 
+def test_a_link_says_which_revision_of_the_model_is_meant():
+    assert read(query(RECIPE, [])).revision == RECIPE.revision
+    assert read("prompt=a+fox").revision == ""
+
+
 def test_a_link_to_a_variation_holds_its_second_seed_and_strength():
     varied = replace(RECIPE, negative_prompt="blurry", variation_seed=7, variation_strength=1 / 3)
     values = read(query(varied, [])).values
@@ -55,6 +60,7 @@ def test_a_link_to_a_variation_holds_its_second_seed_and_strength():
 
 
 BAD = [
+    ("revision", "main", "a hub commit or sha256:"),
     ("prompt", " ", "at least one word"),
     ("prompt", "x" * 2001, "at most 2000 characters"),
     ("negative_prompt", "a\x00", "control characters"),

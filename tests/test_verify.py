@@ -142,7 +142,6 @@ def test_another_picture_from_elsewhere_is_not_called_alike(here, picture):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"dtype": "bfloat16"}, "in float32 instead of bfloat16"),
         ({"full_determinism": True}, "without full determinism"),
         ({"offload": "model"}, "without moving parts of the model"),
     ],
