@@ -104,14 +104,16 @@ class Share:
         try:
             return models.label(models.meant(link.model, link.revision))
         except UserError:
-            return f"{link.model}@{link.revision}" if link.revision and "/" in link.model else link.model
+            return f"{link.model}@{link.revision}" if link.revision else link.model
 
     def _note(self, link: Linked, spec: ModelSpec) -> str:
         other, choose = self._own(link), self.studio.settings.visitors_choose != "one"
         if other in ("", self.studio.models.label(spec)):
             other = None
         elif spec.is_local and link.model == spec.name:
-            other, choose = f"{link.model} at {short(link.revision)}", False  # nobody here has these weights
+            other, choose = f"{link.model} at {short(link.revision)}", False  # these weights are not here
+        elif "/" not in link.model:
+            other = link.model  # a hash leads nobody to a folder
         values = link.values
         variation = (
             (values["variation_seed"], values.get("variation_strength", 0)) if "variation_seed" in values else None
