@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from diffusers import DiffusionPipeline
+
 from pipeline_utils import view_words
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.panels import Parts
@@ -21,21 +25,26 @@ class Words:
         rows = []
         if visit.pick and isinstance(suffixes, list):
             recipe = visit.pick.recipe
+            pipe = self._pipe(recipe.model, recipe.revision)
             for suffix in suffixes[:MAX_SUFFIXES]:
                 if isinstance(suffix, str) and len(suffix) <= MAX_SUFFIX and suffix.strip(" ,"):
-                    rows.append((suffix, self._measured(recipe.prompt + suffix, recipe.model, recipe.revision)))
+                    rows.append((suffix, _measured(pipe, recipe.prompt + suffix)))
         return {
-            "words": view_words.prompt_words(self._measured(prompt, visit.model)),
+            "words": view_words.prompt_words(_measured(self._pipe(visit.model), prompt)),
             "suffix_words": view_words.suffix_words(rows),
         }
 
-    def _measured(self, prompt: object, model: str, revision: str = "") -> list[Meter]:
-        """[] while the model is not in memory, and for what is no prompt; its round says why."""
-        try:
-            check_text("prompt", prompt)
-            spec = self.studio.models.meant(model, revision)
-        except (InputError, ModelError):
-            return []
-        if not prompt.strip() or not self.studio.models.held(spec):
-            return []
-        return meters(self.studio.models.in_memory().pipe, prompt)
+    def _pipe(self, model: str, revision: str = "") -> DiffusionPipeline | None:
+        """The model in memory where that is the one meant, else None; a round of it says why."""
+        with suppress(ModelError):
+            held = self.studio.models.held(self.studio.models.meant(model, revision))
+            return held and held.pipe
+        return None
+
+
+def _measured(pipe: DiffusionPipeline | None, prompt: object) -> list[Meter]:
+    """[] without a model, and for what is no prompt; its round says why."""
+    with suppress(InputError):
+        check_text("prompt", prompt)
+        return meters(pipe, prompt) if pipe is not None and prompt.strip() else []
+    return []

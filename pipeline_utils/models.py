@@ -73,7 +73,7 @@ class Models(Memory):
             spec = resolve(name)
             other, content = self._known.get(spec.name), _content(spec)
             if other and other.source != spec.source:  # two folders of one name
-                if content == _content(other):
+                if content and content == _content(other):
                     return replace(other, revision=content)
                 spec = replace(spec, name=marked(spec.name, content.removeprefix("sha256:")))
             self._known[spec.name] = spec
