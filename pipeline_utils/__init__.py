@@ -20,7 +20,7 @@ What is kept         files: how each is written; png, parameters, picture: the f
                      contact_sheet, grid_sheet, downloads
 What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
                      lab, proof, proof_process, proof_reference: the experiments of the documentation
-What is shown        api: endpoints; visit, reopen, again: what was made; toasts: errors; theme; guard: requests
+What is shown        api: endpoints; visit, visits, reopen, again: what was made; toasts: errors; theme; guard: requests
                      view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
                      view_compare: pick and origin; view_words, handlers_words: token meters
                      sharing, view_share, handlers_share, ui_share: links and what is copied

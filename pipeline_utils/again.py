@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from pipeline_utils import runtime, zero_gpu
 from pipeline_utils.errors import ModelError
 from pipeline_utils.recipe import Recipe
-from pipeline_utils.revisions import short
 from pipeline_utils.studio import Studio
 from pipeline_utils.verdict import differing_lines, in_words
 
@@ -19,18 +17,15 @@ def again(studio: Studio, recipe: Recipe, fingerprint: Mapping[str, object]) -> 
         return "Where it was made is not known, so whether the same bits come out here is not either."
     if zero_gpu.here():
         return "Made on a GPU that this host had lent; the same bits come out on one like it, with the same versions."
-    device, loaded = studio.device, None
+    device = studio.device
     there = {**fingerprint, "full determinism": recipe.full_determinism, "offload": recipe.offload}
     here = {**runtime.fingerprint(device), "full determinism": device.full_determinism, "offload": device.offload}
     if differing := differing_lines(there, here):
         return f"Made elsewhere ({in_words(differing)}): here it comes out alike, and Verify measures how much."
-    with suppress(ModelError):  # none is in memory, or no such weights are here
-        loaded = studio.models.in_memory()
-        if studio.models.held(studio.models.meant(recipe.model, recipe.revision)):  # under whatever name
-            return "Made on this machine, where the same bits come out again."
-    if loaded is not None and loaded.spec.name == recipe.model:
-        return (
-            f"Made on this machine, with {recipe.model} at {short(recipe.revision)}; "
-            f"now it is at {short(loaded.revision)}, which makes other pictures."
-        )
+    try:
+        meant = studio.models.meant(recipe.model, recipe.revision)
+    except ModelError as error:
+        return f"Made on this machine. {error}"
+    if studio.models.held(meant):
+        return "Made on this machine, where the same bits come out again."
     return f"Made on this machine; whether {recipe.model} is still what it was shows when it is loaded."

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from pipeline_utils import panels, view
+from pipeline_utils import panels, reopen, view
 from pipeline_utils.catalog import ModelSpec
 from pipeline_utils.contact_sheet import zip_pictures
 from pipeline_utils.downloads import place_for
@@ -29,6 +29,7 @@ from pipeline_utils.streams import streamed
 from pipeline_utils.studio import Studio
 from pipeline_utils.toasts import shown_as_toast, tell
 from pipeline_utils.visit import Sheet, Visit, shorten
+from pipeline_utils.visits import Visits
 
 
 class Handlers:
@@ -37,6 +38,7 @@ class Handlers:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.player = Player(studio)
+        self.visits = Visits(studio)
         self.stop, self.leave = self.player.stop, self.player.leave
 
     # Rounds
@@ -113,9 +115,9 @@ class Handlers:
 
     # Looking and picking
 
-    def show_round(self, visit: Visit, index: int, request: gr.Request) -> Parts:
+    def show_round(self, visit: Visit, event: gr.SelectData, request: gr.Request) -> Parts:
         with shown_as_toast():
-            visit.show(index)
+            reopen.show(visit, visit.album(self.studio.shelves), event.value)
         grid = panels.grid(visit, busy=self.player.is_busy(request))
         return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
@@ -180,6 +182,7 @@ class Handlers:
             took = view.duration(time.monotonic() - began)
             form = {part: gr.update(**properties) for part, properties in panels.fields(spec).items()}
             form["model"] = gr.update(value=visit.model)
+            form["note"] = gr.update(value=view.model_note(spec, visit.model))
             yield panels.idle(visit) | form | {"status": view.said(f"{spec.title}: ready in {took}")}
         else:
             parts = panels.idle(visit) if stop is not None else {}

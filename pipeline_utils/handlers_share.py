@@ -16,6 +16,7 @@ from pipeline_utils.revisions import short
 from pipeline_utils.sharing import Linked, query, read_link
 from pipeline_utils.specs import ModelSpec
 from pipeline_utils.studio import Studio
+from pipeline_utils.toasts import shown_as_toast
 from pipeline_utils.visit import Visit
 
 # Parts of the form that only make sense for the model they were chosen for, by the link's names.
@@ -57,29 +58,28 @@ class Share:
             # A toast reads HTML, and messages quote the address.
             gr.Warning(escape(" ".join(link.problems), quote=False), title="Part of the link was not used")
         if not link.values and not link.suffixes:
-            return {"linked": None}
+            return {}
         spec = self.studio.models.spec(self.studio.models.default)
         parts = {name: gr.update(value=link.values[name]) for name in ("prompt", "seeds") if name in link.values}
         if "variation_seed" in link.values:
             parts["second_seeds"] = gr.update(value=str(link.values["variation_seed"]))
         if "variation_strength" in link.values:
             parts["strength"] = gr.update(value=link.values["variation_strength"])
-        return parts | self._filled(link, spec) | {"linked": link}
+        return parts | self._filled(link, spec)
 
     def link_suffixes(self, kept: tuple[str, list[str]]) -> Parts:
         """kept: the model that is chosen, and the link's suffixes; known to the server alone."""
         return {"suffixes": gr.update(value=kept[1])}
 
-    def link_model(self, visit: Visit, link: Linked | None) -> Parts:
+    def link_model(self, visit: Visit, request: gr.Request) -> Parts:
         """Another model was chosen: the settings of the link follow when it is the link's own."""
-        if link is None:
+        link = read_link(list(_pairs(request.query_params)))
+        if not link.values and not link.suffixes:
             return {}
-        spec = self.studio.models.spec(visit.model)
-        return (
-            self._filled(link, spec)
-            if self._own(link) == self.studio.models.label(spec)
-            else {"link_note": self._note(link, spec)}
-        )
+        with shown_as_toast():
+            spec = self.studio.models.spec(visit.model)
+        own = self._own(link) == self.studio.models.label(spec)
+        return self._filled(link, spec) if own else {"link_note": self._note(link, spec)}
 
     def _filled(self, link: Linked, spec: ModelSpec) -> Parts:
         kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}

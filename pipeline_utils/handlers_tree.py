@@ -22,13 +22,11 @@ class TreeHandlers:
     def __init__(self, player: Player) -> None:
         self.player, self.studio = player, player.studio
 
-    def arrive(self, visit: Visit, token: object, returning: object, request: gr.Request) -> Parts:
-        """A page was opened. token: what the browser keeps; returning: it kept it already.
+    def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Parts:
+        """A page was opened. returning: the browser kept its token already.
 
         A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
-        Whose shelf it is stays so for the whole visit.
         """
-        visit.owner = visit.owner or self.studio.shelves.owner(token)
         if returning is not True or visit.sheets or is_link(request.query_params or ()):
             return {}
         with shown_as_toast():

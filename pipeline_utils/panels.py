@@ -28,13 +28,13 @@ def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
 def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
     """The parts that show a round."""
     sheet = visit.shown
-    titles = [(sheet.title, at) for at, sheet in enumerate(visit.sheets)]
+    titles = [(sheet.title, sheet.key) for sheet in visit.sheets]
     ready = bool(sheet and sheet.tiles and not sheet.running)
     python = script(visit, studio) if ready else None
     return {
         "rounds": gr.update(
             choices=titles,
-            value=next((at for at, other in enumerate(visit.sheets) if other is sheet), None),
+            value=sheet.key if sheet else None,
             visible=len(titles) > 1,
         ),
         "heading": view.heading(visit),
@@ -114,7 +114,7 @@ def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
     examples = (*spec.examples, "", "", "")[:3]
     return {
         "model": {"value": spec.name},
-        "note": {"value": view.model_note(spec)},
+        "note": {"value": view.model_note(spec, spec.name)},
         "negative": {"visible": not family or family.negative_prompt},
         "steps": {"value": spec.num_inference_steps},
         "guidance": {"value": spec.guidance_scale},

@@ -7,8 +7,9 @@ from contextlib import suppress
 from pipeline_utils.album import Album
 from pipeline_utils.errors import PictureError, UserError
 from pipeline_utils.lineage import Branch
+from pipeline_utils.picture import check_id
 from pipeline_utils.rounds import Place, Round
-from pipeline_utils.visit import Sheet, Tile, Visit, compared
+from pipeline_utils.visit import SHEETS, Sheet, Tile, Visit, compared
 
 _WAY = 4  # rounds shown again after a reload: the newest and those that led to it
 
@@ -16,16 +17,37 @@ _WAY = 4  # rounds shown again after a reload: the newest and those that led to 
 def choose(visit: Visit, album: Album, picture_id: object) -> None:
     """Makes a picture of the visitor's shelf the pick, and shows its round. Raises InputError, PictureError."""
     card = album.card(picture_id)
-    held = next((sheet for sheet in reversed(visit.sheets) if _place(sheet, card.id) is not None), None)
-    sheet = held or _sheet(album, album.tree().of[card.id])
-    at = _place(sheet, card.id)
-    if at is None:
+    show(visit, album, card.id)
+    visit.choose(None, card.file)
+
+
+def show(visit: Visit, album: Album, picture_id: object) -> None:
+    """Shows the round of a picture; for "" the one that is running. Raises InputError, PictureError."""
+    if picture_id != "":
+        check_id("picture", picture_id)
+    for sheet in reversed(visit.sheets):
+        if picture_id in sheet.ids() or (picture_id == "" and sheet.running):
+            visit.shown = sheet
+            return
+    card = album.card(picture_id)
+    sheet = _sheet(album, album.tree().of[card.id])
+    if card.id not in sheet.ids():
         raise PictureError(f"The file {card.file} was changed after it was made, so it is not used.")
-    if held:
-        visit.shown = held
-    else:
-        visit.add(sheet)
-    visit.choose(at, card.file)
+    visit.add(sheet)
+
+
+def resume(visit: Visit, album: Album, rounds: list[object], shown: object, pick: object) -> None:
+    """Puts back what an open page shows: a picture of each round, one of the round that is shown, and the pick.
+
+    The browser says it, which may say anything; it finds pictures of this visitor alone, and what is not found is
+    left out.
+    """
+    for each in [*rounds[:SHEETS], shown]:
+        with suppress(UserError):
+            show(visit, album, each)
+    with suppress(UserError):
+        choose(visit, album, pick)
+        show(visit, album, shown)
 
 
 def restore(visit: Visit, album: Album) -> None:
@@ -40,8 +62,8 @@ def restore(visit: Visit, album: Album) -> None:
     for branch in tree.way_to(tree.of[newest.id])[-_WAY:]:
         with suppress(UserError):
             sheet = _sheet(album, branch)
-            if branch.parent and visit.shown and (at := _place(visit.shown, branch.parent.id)) is not None:
-                visit.choose(at, branch.parent.file)
+            if branch.parent and visit.shown and branch.parent.id in visit.shown.ids():
+                visit.choose(None, branch.parent.file)
             visit.add(sheet)
 
 
@@ -65,7 +87,3 @@ def _sheet(album: Album, branch: Branch) -> Sheet:
     if not tiles:
         raise PictureError("This round can no longer be read from the shelf.")
     return Sheet(Round(branch.number, tuple(places)), tiles, False, controls)
-
-
-def _place(sheet: Sheet, picture_id: str) -> int | None:
-    return next((at for at, tile in sheet.tiles.items() if tile.id == picture_id), None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -38,11 +37,14 @@ class Shelves:
         self._open: OrderedDict[str, Album] = OrderedDict()
 
     def owner(self, token: object) -> str:
-        """Whose shelf a browser's token opens, as `of` takes it; a shelf nobody had before for what is no token."""
+        """Whose shelf a browser's token opens, as `of` takes it.
+
+        Raises UserError for what is no token on a shared host: nobody could find again what came to that shelf.
+        """
         if not self.shared:
             return ""
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            token = secrets.token_hex(16)
+            raise UserError("The app was restarted: reload the page.")
         return "v-" + hashlib.sha256(b"second-round visitor " + token.encode()).hexdigest()[:32]
 
     def of(self, owner: str) -> Shelf:

@@ -21,8 +21,7 @@ from pipeline_utils.handlers import Handlers
 from pipeline_utils.panels import fields
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio
-from pipeline_utils.visit import Visit
-from pipeline_utils.wiring import LOOK, PICK, RUN, Page, Parts, placed
+from pipeline_utils.wiring import HERE, LOOK, PICK, RUN, Page, Parts
 
 _ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
 
@@ -84,13 +83,13 @@ def _endpoint(demo: gr.Blocks, name: str, function: Callable) -> None:
 def rounds_tab(studio: Studio, tabs: gr.Tabs) -> Page:
     """Round one, the pick, and every round after it."""
     spec = studio.models.spec(studio.models.default)
-    page = Page(_lay_out(studio, spec), gr.State(Visit(spec.name)), Handlers(studio), tabs)
-    _wire(page.parts, page.handlers, page.visit)
+    page = Page(_lay_out(studio, spec), gr.JSON(visible=False), Handlers(studio), tabs)
+    _wire(page)
     return page
 
 
 def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
-    parts: Parts = {"linked": gr.State(None), "linked_suffixes": gr.State(None)}
+    parts: Parts = {"linked_suffixes": gr.State(None)}
     own = fields(spec)
     with gr.Row(elem_id="desk"):
         with gr.Column(elem_id="ask", min_width=0):
@@ -115,7 +114,10 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                     with gr.Row():
                         for name in pair:
                             parts[name] = gr.Number(label=name.capitalize(), min_width=0, elem_id=name, **own[name])
-                parts["sampler"] = gr.Dropdown(label="Sampler", elem_id="sampler", **own["sampler"])
+                # Which samplers another model has is forgotten with the session; the round checks what is chosen.
+                parts["sampler"] = gr.Dropdown(
+                    label="Sampler", allow_custom_value=True, elem_id="sampler", **own["sampler"]
+                )
                 parts["cut"] = gr.Checkbox(label="Cut prompts that are too long", elem_id="cut")
             with gr.Column(elem_id="model-box", min_width=0):
                 parts["model"] = gr.Dropdown(
@@ -132,7 +134,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                 parts["status"] = gr.HTML(js_on_load="secondRound.follow(element, watch)", elem_id="status")
                 parts["stop"] = gr.Button("Stop", visible=False, size="sm", min_width=0, scale=0, elem_id="stop")
             parts["rounds"] = gr.Radio(
-                choices=[], label="Rounds so far", show_label=False, visible=False, elem_id="rounds"
+                choices=[], label="Rounds so far", show_label=False, interactive=True, visible=False, elem_id="rounds"
             )
             parts["heading"] = gr.HTML(elem_id="heading")
             parts["empty"] = gr.HTML(view.EMPTY, elem_id="empty")
@@ -182,7 +184,8 @@ def _models(studio: Studio, spec: ModelSpec) -> list[tuple[str, str]]:
     return [(each.title, each.name) for each in specs.values()]
 
 
-def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
+def _wire(page: Page) -> None:
+    parts, handlers, here = page.parts, page.handlers, page.here
     settings = [parts[name] for name in ("seeds", "negative", "steps", "guidance", "width", "height", "sampler", "cut")]
     form = ("model", "note", "negative", "steps", "guidance", "width", "height", "sampler", "suffixes")
     form += tuple(f"example {n}" for n in range(3))
@@ -195,38 +198,48 @@ def _wire(parts: Parts, handlers: Handlers, visit: gr.State) -> None:
             "api_visibility": "private",
             "api_name": f"page_{function.__name__}",
             "concurrency_limit": None,
+            "js": HERE,
         }
-        gr.on(triggers, placed(function, parts), **(options | more))
+        gr.on(triggers, page.event(function), **(options | more))
 
     slot = {"concurrency_limit": _ROUNDS, "concurrency_id": "rounds"}
-    asked = [visit, parts["prompt"], *settings]
+    asked = [here, parts["prompt"], *settings]
     on([parts["make"].click, parts["prompt"].submit], handlers.first_round, asked, RUN + LOOK + PICK, **slot)
     for n in range(3):
         chip = parts[f"example {n}"]
-        on([chip.click], handlers.example, [visit, chip, *settings], ("prompt", *RUN, *LOOK, *PICK), **slot)
-    again = [visit, parts["suffixes"], parts["cut"]]
+        on([chip.click], handlers.example, [here, chip, *settings], ("prompt", *RUN, *LOOK, *PICK), **slot)
+    again = [here, parts["suffixes"], parts["cut"]]
     on([parts["next"].click], handlers.next_round, again, RUN + LOOK + PICK, **slot)
     exploring = Exploring(handlers.studio, handlers.player)
     on([parts["grid"].click], exploring.all_seeds, again, RUN + LOOK + PICK, **slot)
-    between = [visit, parts["second_seeds"], parts["strength"], parts["cut"]]
+    between = [here, parts["second_seeds"], parts["strength"], parts["cut"]]
     more = [parts["vary"].click, parts["second_seeds"].submit]
     on(more, exploring.variations, between, RUN + LOOK + PICK, **slot)
-    on([parts["seeds"].change], handlers.count, [parts["seeds"]], ("make",), queue=False, trigger_mode="always_last")
+    on(
+        [parts["seeds"].change],
+        handlers.count,
+        [parts["seeds"]],
+        ("make",),
+        queue=False,
+        trigger_mode="always_last",
+        js=None,
+    )
     # Past the queue: a full house must not keep anyone from stopping.
-    on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False)
-    on([parts["rounds"].input], handlers.show_round, [visit, parts["rounds"]], (*LOOK, "grid"))
-    on([parts["gallery"].select], handlers.pick, [visit], PICK)
-    on([parts["model"].input], handlers.switch, [visit, parts["model"]], RUN + form, **slot)
+    on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False, js=None)
+    on([parts["rounds"].select], handlers.show_round, [here], (*LOOK, "grid"))
+    on([parts["gallery"].select], handlers.pick, [here], PICK)
+    on([parts["model"].input], handlers.switch, [here, parts["model"]], RUN + form, **slot)
     for name, function in (("sheet_button", handlers.sheet_file), ("zip_button", handlers.zip_file)):
         parts[name].click(
-            function,
-            visit,
+            page.event(function),
+            here,
             parts["file"],
+            js=HERE,
             show_progress="hidden",
             api_visibility="private",
             api_name=f"page_{name}",
             concurrency_limit=2,
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
-    ui_share.wire(parts, on, handlers.studio, visit)
+    ui_share.wire(parts, on, handlers.studio, here)
     gr.context.Context.root_block.unload(handlers.leave)

@@ -8,7 +8,7 @@ from pipeline_utils import view_shelf
 from pipeline_utils.handlers_shelf import ShelfHandlers
 from pipeline_utils.handlers_tree import TreeHandlers
 from pipeline_utils.ui_tree import QUICK
-from pipeline_utils.wiring import LOOK, PICK, Page, placed
+from pipeline_utils.wiring import HERE, LOOK, PICK, Page
 
 _EVENTS = "'choose', 'star', 'remove', 'undo', 'pack', 'more'"
 
@@ -18,33 +18,36 @@ def build(page: Page, tab: gr.Tab) -> None:
     handlers, trees = ShelfHandlers(page.handlers.player), TreeHandlers(page.handlers.player)
     with gr.Row(elem_id="shelf-filters"):
         words = gr.Textbox(label="Words in the prompt", lines=1, max_lines=1, min_width=0, scale=3)
-        model = gr.Dropdown(label="Model", choices=[("All models", "")], value="", min_width=0, scale=3)
+        model = gr.Dropdown(
+            label="Model", choices=[("All models", "")], value="", allow_custom_value=True, min_width=0, scale=3
+        )
         seed = gr.Textbox(label="Seed", placeholder="7 or 0-3", lines=1, max_lines=1, min_width=0, scale=2)
         starred = gr.Checkbox(label="Only starred", min_width=0, scale=1, elem_id="shelf-starred")
     shelf = gr.HTML(js_on_load=f"secondRound.shelf(element, trigger, watch, {_EVENTS})", elem_id="shelf")
-    limit, file = gr.State(view_shelf.PAGE), gr.File(elem_id="shelf-file", container=False)
-    parts = page.parts | {"shelf": shelf, "shelf_limit": limit, "shelf_model": model, "tabs": page.tabs}
-    shown = [parts[name] for name in dict.fromkeys((*LOOK, *PICK))]
-    filters = [page.visit, words, model, seed, starred]
+    limit, file = gr.Number(view_shelf.PAGE, precision=0, visible=False), gr.File(elem_id="shelf-file", container=False)
+    parts = {"shelf": shelf, "shelf_limit": limit, "shelf_model": model, "tabs": page.tabs}
+    shown = [page.parts[name] for name in dict.fromkeys((*LOOK, *PICK))]
+    filters = [page.here, words, model, seed, starred]
     asked = [*filters, limit]
 
-    tab.select(placed(handlers.show_shelf, parts), asked, [shelf, model], api_name="page_shelf", **QUICK)
+    tab.select(page.event(handlers.show_shelf, **parts), asked, [shelf, model], api_name="page_shelf", **QUICK)
     gr.on(
         [words.change, model.change, seed.change, starred.change],
-        placed(handlers.filter_shelf, parts),
+        page.event(handlers.filter_shelf, **parts),
         filters,
         [shelf, model, limit],
         trigger_mode="always_last",
         api_name="page_shelf_filter",
         **QUICK,
     )
-    shelf.more(placed(handlers.more_shelf, parts), asked, [shelf, model, limit], api_name="page_shelf_more", **QUICK)
-    shelf.choose(placed(trees.choose, parts), [page.visit], [*shown, page.tabs], api_name="page_shelf_choose", **QUICK)
-    shelf.star(handlers.star, [page.visit], None, api_name="page_shelf_star", **QUICK)
+    more, choose = page.event(handlers.more_shelf, **parts), page.event(trees.choose, **parts)
+    shelf.more(more, asked, [shelf, model, limit], api_name="page_shelf_more", **QUICK)
+    shelf.choose(choose, [page.here], [*shown, page.tabs], api_name="page_shelf_choose", **QUICK)
+    shelf.star(page.event(handlers.star), [page.here], None, api_name="page_shelf_star", **QUICK)
     for event, function in ((shelf.remove, handlers.remove), (shelf.undo, handlers.undo)):
         name = f"page_shelf_{function.__name__}"
-        event(placed(function, parts), asked, [shelf, model, *shown], api_name=name, **QUICK)
-    packing = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2}
+        event(page.event(function, **parts), asked, [shelf, model, *shown], api_name=name, **QUICK)
+    packing = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "js": HERE}
     shelf.pack(
-        handlers.pack, [page.visit], file, api_name="page_shelf_pack", concurrency_id="files", **packing
+        page.event(handlers.pack), [page.here], file, api_name="page_shelf_pack", concurrency_id="files", **packing
     ).success(None, file, js="(file) => secondRound.save(file)", api_visibility="private")

@@ -72,7 +72,7 @@ def build(studio: Studio) -> None:
         show_line_numbers=False,
         elem_id="verify-code",
     )
-    last = gr.State(None)  # what was asked, for the button that allows a download
+    last = gr.JSON(visible=False)  # what was asked, for the button that allows a download
 
     stops = Stops()
 

@@ -113,9 +113,11 @@ def heading(visit: Visit) -> str:
     sheet = visit.shown
     if sheet is None:
         return ""
+    # What the page shows, for the day on which the server has forgotten it.
+    held = f' data-rounds="{" ".join(each.key for each in visit.sheets)}" data-shown="{sheet.key}"'
     prompt = f"<q>{escape(sheet.prompt)}</q>"
     if sheet.round.number == 1:
-        return f'<div class="round-head"><h2>Round 1</h2><p>{prompt}</p></div>'
+        return f'<div class="round-head"{held}><h2>Round 1</h2><p>{prompt}</p></div>'
     verdict = ""
     if sheet.control == "equal":
         words = "Control and pick" if sheet.round.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
@@ -123,7 +125,7 @@ def heading(visit: Visit) -> str:
     elif sheet.control:
         verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
     return (
-        f'<div class="round-head" data-columns="{sheet.round.columns or ""}">'
+        f'<div class="round-head" data-columns="{sheet.round.columns or ""}"{held}>'
         f"<h2>Round {sheet.round.number} <small>{sheet.name}</small></h2>"
         f"<p>{prompt}</p>{verdict}</div>"
     )
@@ -168,6 +170,8 @@ def next_round(picked: Pick | None) -> str:
     )
 
 
-def model_note(spec: ModelSpec) -> str:
+def model_note(spec: ModelSpec, name: str) -> str:
+    """name: what calls the model here."""
     parts = [f"{spec.width} × {spec.height}", f"{spec.num_inference_steps} steps"] if spec.family else []
-    return f'<p class="quiet">{escape(" · ".join([*parts, *([spec.note] if spec.note else [])]))}</p>'
+    said = escape(" · ".join([*parts, *([spec.note] if spec.note else [])]))
+    return f'<p class="quiet" data-model="{escape(name)}">{said}</p>'

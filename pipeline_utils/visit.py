@@ -17,7 +17,7 @@ from pipeline_utils.rounds import MAX_GRID, Round
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
 
-_SHEETS = 12  # rounds on the page; the tree and the shelf have them all
+SHEETS = 12  # rounds on the page; the tree and the shelf have them all
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Sheet:
             return f"Round 1 · {shorten(self.prompt, 28)}"
         return f"Round {self.round.number} · {self.name}"
 
+    @property
+    def key(self) -> str:
+        """What the page knows the round by: its first picture. "" while there is none."""
+        return self.tiles[min(self.tiles)].id if self.tiles else ""
+
     def ids(self) -> set[str]:
         return {tile.id for tile in self.tiles.values()}
 
@@ -108,19 +113,18 @@ class Visit:
     """Changed in place, so that a running round and a click in the same moment both count."""
 
     model: str  # name of the model that the visitor chose
+    owner: str = ""  # whose shelf the pictures are on; see Shelves
     sheets: list[Sheet] = field(default_factory=list)
     shown: Sheet | None = None
     pick: Pick | None = None
     deleted: tuple[str, int] | None = None  # the last deletion: its name in the trash, and how many pictures
-    owner: str = ""  # whose shelf the pictures are on; see Shelves
 
     def shelf(self, shelves: Shelves) -> Shelf:
-        """Where this visitor's pictures are. One whose browser named no owner yet gets a shelf for this visit."""
+        """Where this visitor's pictures are."""
         return self.album(shelves).shelf
 
     def album(self, shelves: Shelves) -> Album:
         """The same with its index and tree."""
-        self.owner = self.owner or shelves.owner(None)
         return shelves.album(self.owner)
 
     def open(self, asked: Round) -> Sheet:
@@ -138,17 +142,11 @@ class Visit:
         if not any(each is self.shown for each in self.sheets):
             self.shown = self.sheets[-1] if self.sheets else None
 
-    def show(self, index: object) -> None:
-        """Raises InputError for what is no round of this visit."""
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.sheets):
-            raise InputError("round", index, "it is not one of the rounds on this page")
-        self.shown = self.sheets[index]
-
     def add(self, sheet: Sheet) -> None:
         """Shows a round. The oldest make room for it, but none that is running, nor that of the pick."""
         pick = self.pick.id if self.pick else None
         over = [each for each in self.sheets if not each.running and pick not in each.ids()]
-        for each in over[: max(0, len(self.sheets) - _SHEETS + 1)]:
+        for each in over[: max(0, len(self.sheets) - SHEETS + 1)]:
             self.sheets.remove(each)
         self.sheets.append(sheet)
         self.shown = sheet
@@ -164,20 +162,22 @@ class Visit:
             self.pick = None
 
     def choose(self, index: object, file_name: str | None) -> None:
-        """Picks the picture at `index` of the round that is shown.
+        """Picks the picture of the round that is shown whose file has this name.
 
-        Index and file name come from the browser: the index only finds a picture of this visitor,
-        and the name only tells whether the browser still showed that one. Raises InputError or UserError.
+        Both come from the browser: the name only finds a picture of this visitor, and the index only tells why none
+        was found. Raises InputError or UserError.
         """
-        count = len(self.shown.round.places) if self.shown else 0
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
-            raise InputError("pick", index, "there is no such picture in the round that is shown")
-        tile = self.shown.tiles.get(index)
-        if tile is None:
-            raise UserError("This picture is not finished yet; pick it when it is.")
-        if file_name != tile.file.name:
+        tiles = self.shown.tiles if self.shown else {}
+        at = next((at for at, tile in tiles.items() if tile.file.name == file_name), None)
+        if at is None:
+            count = len(self.shown.round.places) if self.shown else 0
+            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+                raise InputError("pick", index, "there is no such picture in the round that is shown")
+            if index not in tiles:
+                raise UserError("This picture is not finished yet; pick it when it is.")
             raise UserError("The round changed while you picked. Pick again.")
-        place = self.shown.round.places[index]
+        tile = tiles[at]
+        place = self.shown.round.places[at]
         line = (self.shown.round.number, place.parent, tile.alike, place.suffix, place.control)
         self.pick = Pick(tile.id, tile.file, place.recipe, *line, tile.flagged, tile.fingerprint)
 

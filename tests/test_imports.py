@@ -19,7 +19,7 @@ ROWS = (
     ("ui_share",),
     ("handlers", "handlers_share", "handlers_words", "handlers_tree", "handlers_shelf", "ui_verify", "ui_proof"),
     ("exploring", "ui_next"),
-    ("playing",),
+    ("playing", "visits"),
     ("panels", "view_preview", "toasts", "reopen", "again"),
     ("view_compare", "view_share", "view_words"),
     ("api", "view", "view_tree", "view_shelf", "visit", "theme", "guard"),

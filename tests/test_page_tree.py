@@ -252,6 +252,8 @@ def test_on_a_shared_host_nobody_sees_anothers_pictures_by_any_way(own):
     # 3. A client with ids, paths and folder names of Ada, but not her token.
     theirs = [path.name[-20:-4] for path in first.glob("*.png")]
     mallory = Wire(app, "mallory00001")
+    # With a token of their own, and Ada's ids as what their page is said to show.
+    here = {"token": "0" * 32, "rounds": theirs, "shown": theirs[0], "pick": theirs[0]}
 
     def refused(function: str, data: list, event: object) -> None:
         answer = mallory.send(function, data, event)
@@ -260,17 +262,28 @@ def test_on_a_shared_host_nobody_sees_anothers_pictures_by_any_way(own):
 
     for forged in (first.name, first.name[2:], token.upper(), f"../{first.name}", [token], {"token": token}, None, 7):
         mallory = Wire(app, f"mallory{abs(hash(str(forged))):09d}")
-        mallory.send("page_arrive", [None, forged, True])
-        seen = mallory.send("page_shelf", [None, "", "", "", False, 60]), mallory.send("page_tree", [None, 240])
-        assert "fox" not in str(seen)
+        for data in ({"token": forged}, here | {"token": forged}):
+            for function, more in (("arrive", [True]), ("shelf", ["", "", "", False, 60]), ("tree", [240])):
+                answer = mallory.send(f"page_{function}", [data, *more])
+                assert "fox" not in str(answer)
+                if forged == first.name[2:]:  # it could be a token, of a shelf that nobody has
+                    assert answer["success"]
+                else:
+                    assert answer["output"]["error"] == "The app was restarted: reload the page."
     for picture in (*theirs, first.name + "/" + theirs[0], "../" + theirs[0], "*", None, 7, [theirs[0]], {}):
-        refused("page_tree_choose", [None], {"id": picture})
-        refused("page_shelf_choose", [None], {"id": picture})
-        refused("page_shelf_star", [None], {"id": picture, "on": True})
-        refused("page_shelf_pack", [None], {"ids": [picture]})
-        refused("page_shelf_remove", [None, "", "", "", False, 60], {"ids": [picture]})
+        refused("page_tree_choose", [here], {"id": picture})
+        refused("page_shelf_choose", [here], {"id": picture})
+        refused("page_shelf_star", [here], {"id": picture, "on": True})
+        refused("page_shelf_pack", [here], {"ids": [picture]})
+        refused("page_shelf_remove", [here, "", "", "", False, 60], {"ids": [picture]})
+    refused("page_next_round", [here, [", neon"], False], None)
+    refused("page_zip_button", [here], None)
+    with ada.page.expect_request(re.compile("/run/|/queue/join")) as sent:
+        tab(ada, "Tree").click()
+    mallory = Wire(app, sent.value.post_data_json["session_hash"])  # to know the session of a page is not enough
+    assert "No pictures yet" in str(mallory.send("page_shelf", [here, "", "", "", False, 60]))
     for event in (None, {}, [], {"ids": []}, {"ids": theirs[0]}, {"ids": theirs * 1000}, {"ids": [["x"]]}):
-        refused("page_shelf_pack", [None], event)
+        refused("page_shelf_pack", [here], event)
     for function in ("first_round", "second_round"):
         assert function in mallory.functions
     refused("second_round", [theirs[0], [", neon"], False], None)

@@ -119,17 +119,23 @@ def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
     assert (visit.sheets, visit.shown) == ([before], before)
 
 
-def test_rounds_and_pictures_of_a_visit_are_found_by_valid_indices_only(studio):
+def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
     handlers, visit = Handlers(studio), Visit(studio.models.default)
-    for index in (0, -1, None, "0", True):
+    album = visit.album(studio.shelves)
+    for index in (0, -1, None, "0", True, "", "0" * 16, [], {}):
         with pytest.raises(InputError):
-            visit.show(index)
+            reopen.show(visit, album, index)
         with pytest.raises(InputError):
             visit.choose(index, None)
     played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    for index in (1, [], "", None, "1" * 16):
+        with pytest.raises(InputError):
+            reopen.show(visit, album, index)
     with pytest.raises(UserError, match="Pick again"):
-        visit.choose(0, visit.shown.tiles[1].file.name)
+        visit.choose(0, "seed-1_0000000000000000.png")
     assert visit.pick is None
+    visit.choose(0, visit.shown.tiles[1].file.name)  # what was clicked is known by its name, not by its place
+    assert visit.pick.id == visit.shown.tiles[1].id
 
 
 def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_here(studio):
@@ -158,8 +164,11 @@ def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_
     changes = {
         "full determinism True there, False here": {"full_determinism": True},
         "offload model there, none here": {"offload": "model"},
-        "now it is at sha256:": {"revision": "sha256:" + "0" * 32},
-        "whether sd-of-old is still what it was shows when it is loaded": {"model": "sd-of-old", "revision": "0" * 40},
+        "here the model is at sha256:": {"revision": "sha256:" + "0" * 32},
+        "whether someone/sd-of-old is still what it was shows when it is loaded": {
+            "model": "someone/sd-of-old",
+            "revision": "0" * 40,
+        },
     }
     for words, change in changes.items():
         html = said(replace(own, recipe=replace(own.recipe, **change)))

@@ -3,7 +3,7 @@
 import pytest
 from fuzz_picture import sample_picture
 
-from pipeline_utils.errors import InputError
+from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
 from pipeline_utils.visit import Visit
@@ -38,17 +38,18 @@ def test_neither_the_token_nor_anything_it_names_is_in_the_folder_name(shared):
     owner = shared.owner(ADA)
     assert ADA not in owner
     assert ADA[:8] not in owner
-    assert shared.owner(owner) != owner  # an address that was passed on opens nothing
+    with pytest.raises(UserError):  # an address that was passed on opens nothing
+        shared.owner(owner)
     assert shared.owner(owner.removeprefix("v-")) != owner
 
 
 @pytest.mark.parametrize(
     "token", [None, "", 7, True, [], {}, ADA.upper(), ADA + "0", ADA[:-1], ADA[:-1] + "\n", ADA + "\n", "../" + ADA[3:]]
 )
-def test_what_is_no_token_opens_a_shelf_that_nobody_had(shared, token):
-    first, second = shared.owner(token), shared.owner(token)
-    assert first != second
-    assert shared.of(first).folder.parent == shared.root.folder
+def test_what_is_no_token_opens_no_shelf(shared, token):
+    with pytest.raises(UserError, match="The app was restarted: reload the page"):
+        shared.owner(token)
+    assert list(shared.folders()) == [shared.root.folder]
 
 
 @pytest.mark.parametrize("owner", ["", "..", "v-", "v-" + "0" * 31, "v-" + "g" * 32, "/etc", "v-" + "0" * 32 + "/.."])
@@ -65,11 +66,13 @@ def test_looking_makes_no_folder_but_the_first_picture_does(shared):
     assert list(shared.folders()) == [shared.root.folder, shelf.folder]
 
 
-def test_a_visit_without_a_token_has_one_shelf_for_all_its_length(shared):
-    visit, other = Visit("m"), Visit("m")
+def test_a_visit_has_the_shelf_of_its_owner_and_none_without_one(shared):
+    visit, other = Visit("m", shared.owner(ADA)), Visit("m", shared.owner(BEN))
     assert visit.shelf(shared) is visit.shelf(shared)
     assert visit.shelf(shared).folder != other.shelf(shared).folder
     assert visit.shelf(shared).folder != shared.root.folder
+    with pytest.raises(ValueError, match="owner"):
+        Visit("m").shelf(shared)
 
 
 def test_a_shelf_stays_the_same_while_thousands_of_others_are_opened(shared):
