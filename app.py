@@ -23,6 +23,8 @@ from pipeline_utils.shelf import Shelf
 from pipeline_utils.studio import Studio
 from pipeline_utils.ui import build_page, launching
 
+if zero_gpu.here():
+    settings = zero_gpu.limited(settings)
 try:
     device = runtime.start(settings)
     models = Models(settings, device)
@@ -30,8 +32,8 @@ try:
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")
 
-generate = zero_gpu.lent(models) if zero_gpu.here() else engine.generate
-studio = Studio(settings, device, models, Shelf(settings.data / "pictures"), generate)
+make = zero_gpu.lent(models) if zero_gpu.here() else engine.make
+studio = Studio(settings, device, models, Shelf(settings.data / "pictures"), make)
 studio.shelves.warm()
 demo = build_page(studio)
 

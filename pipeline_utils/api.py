@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from pipeline_utils.claim import Claim
-from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.clients import under_way
+from pipeline_utils.engine import Refused
+from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.picture import Picture, Reading, read
 from pipeline_utils.rounds import MAX_GRID, Round
+from pipeline_utils.stops import Stopped
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
-from pipeline_utils.verify import checking_aside
+from pipeline_utils.verify import verify as checked
 
 
 @contextmanager
@@ -29,6 +33,8 @@ def told() -> Iterator[None]:
         yield
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    except Stopped:
+        raise gr.Error("It was stopped before it was done.", print_exception=False) from None
 
 
 def open_picture(studio: Studio, picture: object) -> Picture:
@@ -61,24 +67,26 @@ def is_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{16}", text) is not None
 
 
-def described(asked: Round, made: dict[int, Made]) -> dict[str, Any]:
-    """The answer of the endpoints that make rounds, as JSON."""
+def described(asked: Round, made: dict[int, Made], refused: dict[int, str]) -> dict[str, Any]:
+    """The answer of the endpoints that make rounds, as JSON. refused: why places have no picture."""
     pictures = []
     for index, place in enumerate(asked.places):
-        picture = made[index].picture
         entry = {
-            "id": picture.id,
-            "file": {"path": str(made[index].file), "meta": {"_type": "gradio.FileData"}},
-            "seed": picture.recipe.seed,
-            "prompt": picture.recipe.prompt,
+            "seed": place.recipe.seed,
+            "prompt": place.recipe.prompt,
             "suffix": place.suffix,
             "control": place.control,
             "parent": place.parent,
-            "recipe": picture.recipe.to_dict(),
-            "recipe_id": picture.recipe.id,
-            "pixel_sha256": picture.pixel_sha256,
-            "flagged": picture.flagged,
+            "recipe": place.recipe.to_dict(),
+            "recipe_id": place.recipe.id,
         }
+        if index in refused:
+            entry["refused"] = refused[index]
+        else:
+            picture = made[index].picture
+            file = {"path": str(made[index].file), "meta": {"_type": "gradio.FileData"}}
+            entry = {"id": picture.id, "file": file, **entry}
+            entry |= {"pixel_sha256": picture.pixel_sha256, "flagged": picture.flagged}
         pictures.append(entry)
     return {"round": asked.number, "round_id": asked.id, "parent": asked.parent, "pictures": pictures}
 
@@ -114,11 +122,13 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
 
         Returns:
             {"round": 1, "round_id", "pictures": [{"id", "file", "seed", "prompt", "suffix", "control", "recipe", ...}]}
+            A picture that came out as numbers which are none has "refused", a sentence, and no "id" and "file".
         """
         with told():
             return _finish(
                 studio,
-                studio.first_round(
+                partial(
+                    studio.first_round,
                     prompt,
                     seeds,
                     negative_prompt=negative_prompt,
@@ -145,7 +155,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         """
         with told():
             picked = open_picture(studio, picture)
-            return _finish(studio, studio.second_round(picked, suffixes, cut_long_prompts=cut_long_prompts))
+            return _finish(studio, partial(studio.second_round, picked, suffixes, cut_long_prompts=cut_long_prompts))
 
     def variations(
         picture: Any, seeds: str = "4 random", strength: float = 0.2, cut_long_prompts: bool = False
@@ -163,7 +173,9 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         """
         with told():
             picked = open_picture(studio, picture)
-            return _finish(studio, studio.variations(picked, seeds, strength, cut_long_prompts=cut_long_prompts))
+            return _finish(
+                studio, partial(studio.variations, picked, seeds, strength, cut_long_prompts=cut_long_prompts)
+            )
 
     def grid(pictures: list[Any], suffixes: list[str], cut_long_prompts: bool = False) -> dict:
         """Make each of several pictures again, then once with each style suffix: seeds by styles.
@@ -182,7 +194,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             if len(pictures) > MAX_GRID[0]:  # before any file is read
                 raise InputError("pictures", f"{len(pictures)} pictures", f"a grid takes 1 to {MAX_GRID[0]}")
             picked = [open_picture(studio, picture) for picture in pictures]
-            return _finish(studio, studio.grid(picked, suffixes, cut_long_prompts=cut_long_prompts))
+            return _finish(studio, partial(studio.grid, picked, suffixes, cut_long_prompts=cut_long_prompts))
 
     def verify(picture: Any, allow_download: bool = False) -> dict:
         """Make a picture again from the recipe in its PNG, and compare bit for bit.
@@ -196,18 +208,26 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         """
         with told():
             reading = open_reading(studio, picture)
-            *_, verdict = checking_aside(studio, Claim.of(reading), allow_download is True)
-            return verdict.to_dict()
+            with under_way(studio.stops, "api") as stop:
+                return checked(studio, Claim.of(reading), allow_download=allow_download is True, stop=stop).to_dict()
 
     functions = (first_round, second_round, variations, grid, verify)
     return {function.__name__: function for function in functions}
 
 
-def _finish(studio: Studio, events: Iterator[RoundEvent]) -> dict[str, Any]:
-    asked, made = None, {}
-    for event in events:
-        if isinstance(event, Started):
-            asked = event.round
-        elif isinstance(event, Made):
-            made[event.index] = event
-    return described(asked, made)
+def _finish(studio: Studio, start: Callable[..., Iterator[RoundEvent]]) -> dict[str, Any]:
+    """Plays the round that `start(stop=...)` gives to its end. Raises Stopped when its client has gone."""
+    asked, made, refused = None, {}, {}
+    with under_way(studio.stops, "api") as stop:
+        for event in start(stop=stop):
+            if isinstance(event, Started):
+                asked, made, refused = event.round, {}, {}
+            elif isinstance(event, Made):
+                made[event.index] = event
+            elif isinstance(event, Refused):
+                refused[event.index] = event.reason
+    if asked is None or len(made) + len(refused) < len(asked.places):
+        raise Stopped
+    if not made:
+        raise ModelError(refused[0])
+    return described(asked, made, refused)

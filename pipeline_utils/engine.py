@@ -19,6 +19,7 @@ import torch
 from diffusers import PNDMScheduler, SchedulerMixin
 from PIL import Image
 
+from pipeline_utils.calling import called, no_picture
 from pipeline_utils.catalog import FAMILIES
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.load_errors import ran_out
@@ -58,7 +59,15 @@ class Finished:
     flagged: bool = False
 
 
-Event = Step | Finished
+@dataclass(frozen=True)
+class Refused:
+    """Picture `index` of the round came out as numbers that are no picture; `reason` is a sentence."""
+
+    index: int
+    reason: str
+
+
+Event = Step | Finished | Refused
 
 
 def generate(
@@ -68,13 +77,56 @@ def generate(
     stop: threading.Event | None = None,
     previews: bool = False,
 ) -> Iterator[Event]:
-    """Makes every recipe, yielding a Step after each denoising step and Finished as pictures come.
+    """`make` in a thread of its own, as an iterator. Closing it ends the work as `stop` does.
 
-    Closing the iterator or setting `stop` ends the work within one step, keeping what was yielded.
-    Raises InputError or ModelError before any work, CapacityError when memory runs out.
+    Raises InputError or ModelError before any work.
     """
     check(loaded, recipes)
-    return streamed(lambda emit, stop: _run(loaded, recipes, turns, stop, previews, emit), stop)
+    return streamed(lambda emit, stop: make(loaded, recipes, turns, stop, previews, emit), stop)
+
+
+def make(
+    loaded: Loaded,
+    recipes: Sequence[Recipe],
+    turns: Turns,
+    stop: threading.Event,
+    previews: bool,
+    emit: Callable[[Event], None],
+) -> None:
+    """Makes every recipe: a Step after each denoising step, Finished or Refused as pictures come.
+
+    Setting `stop` ends the work within one step with Stopped, and what was emitted is kept. Raises
+    InputError or ModelError before any work, CapacityError when memory runs out.
+    """
+    check(loaded, recipes)
+    plan, here = calls(recipes), fingerprint(loaded.device)
+    done, total = 0, steps(loaded, recipes)
+    for indices in plan:
+        chosen = [recipes[i] for i in indices]
+        # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
+        padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
+        with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
+            pipe = varied(clone(loaded.pipe, chosen[0].scheduler), padded)
+            watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
+
+            def after_step(turn: Turn = turn, watcher: Watcher | None = watcher, lanes: tuple = tuple(indices)) -> None:
+                nonlocal done
+                done += 1
+                seen = watcher.pictures(len(lanes)) if watcher else None
+                emit(Step(min(done, total), total, lanes, seen))
+                if loaded.device.offload == "none":
+                    turn.pass_on()
+                elif stop.is_set():  # offload hooks belong to one call at a time
+                    raise Stopped
+
+            call = with_callback(pipe, arguments(padded, loaded.spec.family), after_step)
+            result, finite = called(pipe, call)
+        flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
+        for slot, index in enumerate(indices):
+            if finite[slot]:
+                emit(Finished(index, result.images[slot].convert("RGB"), here, bool(flags[slot])))
+            else:
+                emit(Refused(index, no_picture(recipes[index])))
 
 
 def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
@@ -156,40 +208,6 @@ def clone(pipe, scheduler: str):
     return own
 
 
-def _run(
-    loaded: Loaded,
-    recipes: Sequence[Recipe],
-    turns: Turns,
-    stop: threading.Event,
-    previews: bool,
-    emit: Callable[[Event], None],
-) -> None:
-    plan, here = calls(recipes), fingerprint(loaded.device)
-    done, total = 0, sum(_steps(loaded, recipes[indices[0]]) for indices in plan)
-    for indices in plan:
-        chosen = [recipes[i] for i in indices]
-        # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
-        padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
-        with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
-            pipe = varied(clone(loaded.pipe, chosen[0].scheduler), padded)
-            watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
-
-            def after_step(turn: Turn = turn, watcher: Watcher | None = watcher, lanes: tuple = tuple(indices)) -> None:
-                nonlocal done
-                done += 1
-                seen = watcher.pictures(len(lanes)) if watcher else None
-                emit(Step(min(done, total), total, lanes, seen))
-                if loaded.device.offload == "none":
-                    turn.pass_on()
-                elif stop.is_set():  # offload hooks belong to one call at a time
-                    raise Stopped
-
-            result = pipe(**with_callback(pipe, arguments(padded, loaded.spec.family), after_step))
-        flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
-        for slot, index in enumerate(indices):
-            emit(Finished(index, result.images[slot].convert("RGB"), here, bool(flags[slot])))
-
-
 def with_callback(pipe, call: dict, after_step: Callable[[], None]) -> dict:
     """`call` with `after_step` called after each denoising step; `pipe` must be a clone."""
     if FAMILIES[type(pipe).__name__].fixed_size:
@@ -213,6 +231,11 @@ def _followed_by(function: Callable, after: Callable[[], None]) -> Callable:
         return result
 
     return both
+
+
+def steps(loaded: Loaded, recipes: Sequence[Recipe]) -> int:
+    """Denoising steps of all calls that make `recipes`."""
+    return sum(_steps(loaded, recipes[indices[0]]) for indices in calls(recipes))
 
 
 def _steps(loaded: Loaded, recipe: Recipe) -> int:

@@ -12,6 +12,10 @@ class InputError(UserError):
         self.field, self.value, self.limit = field, value, limit
         super().__init__(f"{field}: {show(value)} is not accepted; {limit}.")
 
+    def __reduce__(self) -> tuple:
+        # Errors travel between processes; a value that was refused may be anything, so its text goes.
+        return _refused, (type(self), self.field, show(self.value), self.limit, str(self))
+
 
 class ModelError(UserError):
     """A model cannot be found, reached, trusted or loaded."""
@@ -23,6 +27,12 @@ class PictureError(UserError):
 
 class CapacityError(UserError):
     """Memory or disk ran out; the message says what to lower."""
+
+
+def _refused(kind: type[InputError], field: str, value: str, limit: str, message: str) -> InputError:
+    error = kind(field, value, limit)
+    error.args = (message,)
+    return error
 
 
 def show(value: object, limit: int = 60) -> str:

@@ -6,10 +6,9 @@ A handler answers with a dict from names of parts of the page to their new state
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from pipeline_utils.grid_sheet import round_sheet
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
 from pipeline_utils.rounds import parse_seeds
-from pipeline_utils.streams import streamed
+from pipeline_utils.stops import Stop, Stopped
 from pipeline_utils.studio import Studio
 from pipeline_utils.toasts import shown_as_toast, tell
 from pipeline_utils.visit import Sheet, Visit, shorten
@@ -39,7 +38,7 @@ class Handlers:
         self.studio = studio
         self.player = Player(studio)
         self.visits = Visits(studio)
-        self.stop, self.leave = self.player.stop, self.player.leave
+        self.stop = self.player.stop
 
     # Rounds
 
@@ -156,7 +155,7 @@ class Handlers:
         models = self.studio.models
         failure: Exception | None = None
         spec: ModelSpec | None = None
-        stop: threading.Event | None = None
+        stop: Stop | None = None
         began = time.monotonic()
         try:
             wanted = models.open(name)
@@ -165,18 +164,13 @@ class Handlers:
                 return
             stop = self.player.begin(request)
             yield panels.busy() | {"status": view.waiting(f"Loading {shorten(wanted.title, 60)}…")}
-
-            def work(emit: Callable[[ModelSpec], None], stop: threading.Event) -> None:
-                with models.use(wanted, stop) as loaded:
-                    emit(loaded.spec)
-
-            with closing(streamed(work, stop)) as specs:
-                spec = next(specs, None)
+            with suppress(Stopped), models.use(wanted, stop) as loaded:
+                spec = loaded.spec
         except Exception as error:
             failure = error
         finally:
             if stop is not None:
-                self.player.end(request)
+                self.player.end(request, stop)
         if spec is not None:
             visit.model = models.label(spec)
             took = view.duration(time.monotonic() - began)

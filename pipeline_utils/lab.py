@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from pipeline_utils import engine
+from pipeline_utils.calling import called, no_picture
 from pipeline_utils.catalog import FAMILIES
+from pipeline_utils.errors import ModelError
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Loaded
 from pipeline_utils.stops import Stopped
@@ -80,16 +82,19 @@ class Lab:
             "output_type": output_type,
         }
         if self._alone:
-            return self._finish(pipe(**engine.with_callback(pipe, call, self._check)))
+            return self._finish(*called(pipe, engine.with_callback(pipe, call, self._check)), recipe)
         with self.turns.turn(self.stop) as turn:
             after = turn.pass_on if self.loaded.device.offload == "none" else self._check
-            return self._finish(pipe(**engine.with_callback(pipe, call, after)))
+            return self._finish(*called(pipe, engine.with_callback(pipe, call, after)), recipe)
 
     def engine(self, recipes: Sequence[Recipe]) -> list[np.ndarray]:
         """The pictures that the app itself makes of `recipes`, as (height, width, 3) of 0 to 255."""
-        events = engine.generate(self.loaded, recipes, self.turns, self.stop)
+        events: list[engine.Event] = []
+        engine.make(self.loaded, recipes, self.turns, self.stop, False, events.append)
         found = {e.index: np.asarray(e.image) for e in events if isinstance(e, engine.Finished)}
-        self._check()
+        for index, recipe in enumerate(recipes):
+            if index not in found:
+                raise ModelError(no_picture(recipe))
         return [found[index] for index in range(len(recipes))]
 
     @contextmanager
@@ -106,7 +111,9 @@ class Lab:
         if self.stop.is_set():
             raise Stopped
 
-    def _finish(self, output) -> np.ndarray:
+    def _finish(self, output, finite: Sequence[bool], recipe: Recipe) -> np.ndarray:
+        if not all(finite):
+            raise ModelError(no_picture(recipe))
         images = output.images
         return images.float().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
 

@@ -19,7 +19,7 @@ from pipeline_utils.errors import ModelError
 from pipeline_utils.revisions import short
 from pipeline_utils.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
-from pipeline_utils.slots import settled
+from pipeline_utils.slots import one_lane, settled
 from pipeline_utils.stops import Stop, Stopped
 from pipeline_utils.streams import waited
 
@@ -115,6 +115,10 @@ class Memory:
         if self._loaded is None:
             raise ModelError("No model is loaded yet.")
         return self._loaded
+
+    def one_lane(self, reason: str) -> None:
+        """From now on the model in memory makes pictures one at a time."""
+        self._loaded = one_lane(self._loaded, reason)
 
     def _format(self, spec: ModelSpec) -> str:
         """The number format that `spec` has in this process."""

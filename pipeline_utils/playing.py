@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 from PIL import Image
 
 from pipeline_utils import panels, view
-from pipeline_utils.engine import Step, calls
-from pipeline_utils.errors import UserError
+from pipeline_utils.clients import listener_gone
+from pipeline_utils.engine import Refused, Step, calls
+from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.pace import Pace, Shares
 from pipeline_utils.panels import Parts
 from pipeline_utils.picture import Picture
 from pipeline_utils.rounds import Round
+from pipeline_utils.stops import Stop
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 from pipeline_utils.toasts import shown_as_toast, tell
 from pipeline_utils.view_preview import previews
@@ -27,11 +29,10 @@ _REFRESH = 0.1  # seconds between two messages about steps
 
 
 class Player:
-    """One for the page. Thread-safe: the only state here is which visitor's work runs."""
+    """One for the page. Thread-safe: which visitor's work runs is known to the studio's stops."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._stops: dict[str, threading.Event] = {}  # by session; a closed page sets and drops its own
         self._shares: dict[tuple, Shares] = {}  # what calls took beside their steps, by what decides it
         self.waiting: Path = studio.settings.data / "waiting.png"  # stands where a picture is still being made
         self.waiting.parent.mkdir(parents=True, exist_ok=True)
@@ -53,20 +54,28 @@ class Player:
             try:
                 events = start(stop=stop, previews=self.studio.settings.previews)
             except BaseException:
-                self.end(request)
+                self.end(request, stop)
                 raise
         sheet: Sheet | None = None
         failure: Exception | None = None
+        refused: list[str] = []
+        count = 0
         began = told_at = time.monotonic()
-        yield panels.busy() | {"status": view.waiting("Starting…"), "previews": ""}
         try:
+            yield panels.busy() | {"status": view.waiting("Starting…"), "previews": ""}
             with closing(events):
                 for event in events:
                     now = time.monotonic()
+                    if sheet is not None and not sheet.running:
+                        break  # its session has ended
                     if isinstance(event, Waiting):
                         yield {"status": view.waiting(event.reason)}
                     elif isinstance(event, Started):
+                        if sheet is not None:
+                            visit.close(sheet)
                         sheet, began, growing = visit.open(event.round), now, ""
+                        count = len(sheet.round.places)
+                        stop.at_end(partial(visit.close, sheet))  # whatever becomes of the page's stream
                         kind, pace = self._pace(event.round)
                         if not picked:
                             visit.pick = None
@@ -79,9 +88,10 @@ class Player:
                             growing = previews(event.previews, event.lanes)
                         if now - told_at >= _REFRESH or event.done == event.total:
                             told_at = now
-                            count = len(sheet.round.places)
                             status = view.progress(event.done, event.total, len(sheet.tiles), count, pace.left(now))
                             yield {"status": status, "previews": growing if visit.shown is sheet else ""}
+                    elif isinstance(event, Refused):
+                        refused.append(event.reason)
                     elif isinstance(event, Made):
                         pace.made(now, event.index)
                         self._shares[kind] = pace.shares
@@ -93,41 +103,33 @@ class Player:
                             }
         except Exception as error:  # the page must be usable again before anyone is told
             failure = error
-        finally:
-            self.end(request)
-        missing = sheet is None or len(sheet.tiles) < len(sheet.round.places)
-        if sheet is not None:
-            visit.close(sheet)
-        status = view.said(_outcome(sheet, missing, failure, time.monotonic() - began))
+        finally:  # may run on the server's event loop, so nothing here waits
+            self.end(request, stop)
+        made = len(sheet.tiles) if sheet else 0
+        status = view.said(_outcome(made, len(refused), count, failure, time.monotonic() - began))
         yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
+        if refused and failure is None:
+            more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
+            failure = ModelError(refused[0] + more)
         tell(failure)
 
-    def begin(self, request: gr.Request) -> threading.Event:
+    def begin(self, request: gr.Request) -> Stop:
         """The stop flag of work that begins now; `end` when it is over. Raises UserError while other work runs."""
         if self.is_busy(request):
             raise UserError("What you asked for before is still running: stop it, or wait until it is done.")
-        stop = self._stops[request.session_hash] = threading.Event()
-        return stop
+        return self.studio.stops.begin(request.session_hash, "round", listener_gone())
 
-    def end(self, request: gr.Request) -> None:
-        self._stops.pop(request.session_hash, None)
+    def end(self, request: gr.Request, stop: Stop) -> None:
+        self.studio.stops.end(request.session_hash, stop)
 
     def is_busy(self, request: gr.Request) -> bool:
-        return request.session_hash in self._stops
+        return bool(self.studio.stops.under_way(request.session_hash, "round"))
 
     def stop(self, request: gr.Request) -> Parts:
         """Ends the visitor's work within a step; its finished pictures stay."""
-        stop = self._stops.get(request.session_hash)
-        if stop is None:
+        if not self.studio.stops.stop(request.session_hash, "round"):
             return {"stop": gr.update(visible=False)}
-        stop.set()
         return {"status": view.waiting("Stopping…"), "stop": gr.update(interactive=False)}
-
-    def leave(self, request: gr.Request) -> None:
-        """The page was closed."""
-        stop = self._stops.pop(request.session_hash, None)
-        if stop:
-            stop.set()
 
     def _pace(self, asked: Round) -> tuple[tuple, Pace]:
         """The clock of a round, and what decides how its calls divide their time."""
@@ -143,11 +145,13 @@ class Player:
             sheet.controls[made.index] = compared(picked[place.parent], picture)
 
 
-def _outcome(sheet: Sheet | None, missing: bool, failure: Exception | None, seconds: float) -> str:
-    count = len(sheet.tiles) if sheet else 0
-    pictures = "1 picture" if count == 1 else f"{count} pictures"
+def _outcome(made: int, refused: int, asked: int, failure: Exception | None, seconds: float) -> str:
+    """What became of the `asked` places of a round."""
+    pictures = "1 picture" if made == 1 else f"{made} pictures"
     if failure is not None:
-        return f"Ended early; {pictures} kept." if count else ""
-    if missing:
-        return f"Stopped; {pictures} kept." if count else "Stopped before the first picture."
+        return f"Ended early; {pictures} kept." if made else ""
+    if not asked or made + refused < asked:
+        return f"Stopped; {pictures} kept." if made else "Stopped before the first picture."
+    if refused:
+        return f"{pictures} in {view.duration(seconds)}; {refused} of {asked} came out as none."
     return f"{pictures} in {view.duration(seconds)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
@@ -30,7 +30,7 @@ class Process:
     device: Device
     models: Models
     turns: Turns = field(default_factory=Turns)
-    generate: Callable[..., Iterator[engine.Event]] = engine.generate
+    make: Callable[..., None] = engine.make
 
 
 def replayed(

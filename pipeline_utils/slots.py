@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pipeline_utils.calling import called
 from pipeline_utils.engine import arguments, clone
 from pipeline_utils.load_errors import ran_out
 from pipeline_utils.recipe import Recipe
@@ -24,10 +25,18 @@ ONE_LANE = (
 NO_MEMORY = "Pictures are made one at a time here: memory ran out when calls of {lanes} were tried at the start."
 
 
+class LanesDisagree(Exception):
+    """The model has one lane from now on, so a round that was built for more is to be built again."""
+
+
 def settled(loaded: Loaded) -> Loaded:
     """`loaded` as it is, or with one lane and a note in its spec saying why."""
-    if loaded.lanes == 1 or not (reason := why_one_lane(loaded)):
-        return loaded
+    reason = "" if loaded.lanes == 1 else why_one_lane(loaded)
+    return one_lane(loaded, reason) if reason else loaded
+
+
+def one_lane(loaded: Loaded, reason: str) -> Loaded:
+    """`loaded` with one lane, and the reason in its spec's note."""
     return replace(loaded, lanes=1, spec=replace(loaded.spec, note=f"{reason} {loaded.spec.note}".strip()))
 
 
@@ -69,8 +78,9 @@ def slots_agree(loaded: Loaded) -> bool:
         recipes = [replace(wanted, seed=seed, prompt=spec.examples[-1]) for seed in seeds]
         recipes.insert(slot, wanted)
         pipe = clone(loaded.pipe, wanted.scheduler)
-        found = pipe(**arguments(recipes, spec.family), output_type="np").images[slot]  # height, width, 3
+        result, _ = called(pipe, arguments(recipes, spec.family) | {"output_type": "np"})
+        found = result.images[slot]  # height, width, 3
         first = found if first is None else first
-        if not np.array_equal(found, first):
+        if not np.array_equal(found, first, equal_nan=True):
             return False
     return True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline_utils import engine
 from pipeline_utils.catalog import ModelSpec, sampler_class
-from pipeline_utils.engine import Finished, Step
+from pipeline_utils.engine import Finished, Refused, Step
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import Models
 from pipeline_utils.picture import Lineage, Picture
@@ -23,6 +23,8 @@ from pipeline_utils.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.shelves import Shelves
+from pipeline_utils.slots import LanesDisagree
+from pipeline_utils.stops import Stops
 from pipeline_utils.streams import streamed
 from pipeline_utils.turns import Turns
 from pipeline_utils.words import check_words
@@ -51,20 +53,21 @@ class Made:
     file: Path
 
 
-RoundEvent = Waiting | Started | Step | Made
-Generate = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool], Iterator[engine.Event]]
+RoundEvent = Waiting | Started | Step | Made | Refused
+Make = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool, Callable[[engine.Event], None]], None]
 
 
 class Studio:
     """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
 
     def __init__(
-        self, settings: Settings, device: Device, models: Models, shelf: Shelf, generate: Generate = engine.generate
+        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make = engine.make
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
         self.shelves = Shelves(shelf, settings.shared)
         self.turns = Turns()
-        self.generate = generate
+        self.stops = Stops()
+        self.make = make
         if settings.keep_hours:
             threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
 
@@ -213,11 +216,7 @@ class Studio:
     ) -> Iterator[RoundEvent]:
         keep = self.shelf if shelf is None else shelf
 
-        def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
-            if not self.models.ready(model, dtype):
-                emit(Waiting("Loading the model…"))
-            elif self.turns.waiting:
-                emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
+        def once(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
             with self.models.use(model, stop, dtype) as loaded:
                 asked = build(loaded)
                 engine.check(loaded, asked.recipes)
@@ -227,13 +226,26 @@ class Studio:
                     check_words(loaded.pipe, list(unwanted), "negative_prompt")
                 emit(Started(asked))
                 round_id = asked.id
-                for event in self.generate(loaded, asked.recipes, self.turns, stop, previews):
+
+                def keeping(event: engine.Event) -> None:
                     if isinstance(event, Finished):
                         place = asked.places[event.index]
                         line = Lineage(asked.number, place.parent, place.suffix, place.control, round_id, event.index)
                         picture = Picture.make(event.image, place.recipe, event.fingerprint, line, event.flagged)
                         event = Made(event.index, picture, keep.put(picture))
                     emit(event)
+
+                self.make(loaded, asked.recipes, self.turns, stop, previews, keeping)
+
+        def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
+            if not self.models.ready(model, dtype):
+                emit(Waiting("Loading the model…"))
+            elif self.turns.waiting:
+                emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
+            try:
+                once(emit, stop)
+            except LanesDisagree:
+                once(emit, stop)
 
         return streamed(work, stop)
 

@@ -31,6 +31,8 @@ def tell(failure: Exception | None) -> None:
     if isinstance(failure, UserError):
         with shown_as_toast():
             raise failure
+    if isinstance(failure, gr.Error):  # of the host that lends its GPU: no time left, or none free
+        raise failure
     if failure is not None:
         _log.error("An event of the page failed", exc_info=failure)
         raise gr.Error("That failed for a reason that is in the app's log. Nothing you made is lost.")

@@ -242,4 +242,3 @@ def _wire(page: Page) -> None:
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
     ui_share.wire(parts, on, handlers.studio, here)
-    gr.context.Context.root_block.unload(handlers.leave)

@@ -12,11 +12,11 @@ import gradio as gr
 
 from pipeline_utils import zero_gpu
 from pipeline_utils.api import told
+from pipeline_utils.clients import session, under_way
 from pipeline_utils.lab import Lab, Result
 from pipeline_utils.proof import EXPERIMENTS, Experiment, run
 from pipeline_utils.streams import streamed
 from pipeline_utils.studio import Studio
-from pipeline_utils.ui_stops import Stops
 
 INTRO = """
 <style>
@@ -66,16 +66,18 @@ def build(studio: Studio) -> None:
         "trigger_mode": "once",
     }
 
-    stops = Stops()
-
-    def handler(plan: Sequence[Experiment]) -> Callable[[gr.Request], Iterator[dict]]:
-        def run_experiments(request: gr.Request) -> Iterator[dict]:
+    def handler(plan: Sequence[Experiment]) -> Callable[[], Iterator[dict]]:
+        def run_experiments() -> Iterator[dict]:
             """Runs experiments of the proof page one after the other."""
-            with stops.during(request) as stop:
+            with under_way(studio.stops, "proof") as stop:
                 for experiment, found, summary in _told(studio, plan, stop):
                     yield {rows[experiment.id]: row(experiment, found), state: summary}
 
         return run_experiments
+
+    def end_experiments() -> None:
+        """Ends the experiments of this visitor, within a denoising step."""
+        studio.stops.stop(session(), "proof")
 
     for experiment in EXPERIMENTS:
         name = "page_proof_" + experiment.id.replace("-", "_")
@@ -83,8 +85,7 @@ def build(studio: Studio) -> None:
         buttons[experiment.id].click(handler([experiment]), None, outputs, api_name=name, **options)
     every.click(handler(EXPERIMENTS), None, [*rows.values(), state], api_name="page_proof_all", **options)
     # Past the queue: a full house must not keep anyone from stopping.
-    end.click(stops.stop, api_name="page_proof_stop", queue=False, api_visibility="private")
-    gr.context.Context.root_block.unload(stops.stop)
+    end.click(end_experiments, api_name="page_proof_stop", queue=False, api_visibility="private")
 
 
 def _told(

@@ -16,12 +16,12 @@ from PIL import Image
 from pipeline_utils.api import open_reading, told
 from pipeline_utils.as_python import as_python
 from pipeline_utils.claim import Claim
+from pipeline_utils.clients import under_way
 from pipeline_utils.engine import Step
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.studio import Studio
-from pipeline_utils.ui_stops import Stops
 from pipeline_utils.verdict import Verdict
-from pipeline_utils.verify import checking_aside
+from pipeline_utils.verify import checking
 
 _SHOWN = 512  # pixels of the longer side of a picture in the page
 
@@ -74,11 +74,9 @@ def build(studio: Studio) -> None:
     )
     last = gr.JSON(visible=False)  # what was asked, for the button that allows a download
 
-    stops = Stops()
-
     def check(asked: tuple[str, str] | None, allow: bool, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         try:
-            with stops.during(request) as stop:
+            with under_way(studio.stops, "verify") as stop:
                 yield from _checked(studio, asked, allow, stop)
         except UserError as error:
             yield refused(error), gr.update(visible=False), gr.update(visible=False), None
@@ -110,7 +108,6 @@ def build(studio: Studio) -> None:
     file.clear(
         lambda: ("", gr.update(visible=False), gr.update(visible=False), None), api_name="page_check_clear", **cleared
     )
-    gr.context.Context.root_block.unload(stops.stop)
 
 
 def _checked(
@@ -123,7 +120,7 @@ def _checked(
     kind, value = asked
     claim = Claim.of(open_reading(studio, value)) if kind == "file" else Claim.from_text(value)
     yield waiting("Getting ready…"), hidden, hidden, asked
-    with closing(checking_aside(studio, claim, allow, stop)) as events:
+    with closing(checking(studio, claim, allow_download=allow, stop=stop)) as events:
         for event in events:
             if isinstance(event, Step):
                 yield waiting(f"Step {event.done} of {event.total}"), hidden, hidden, asked

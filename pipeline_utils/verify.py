@@ -10,12 +10,14 @@ from typing import Protocol
 from pipeline_utils import engine, runtime
 from pipeline_utils.claim import Claim
 from pipeline_utils.compare import Difference, compare
-from pipeline_utils.engine import Finished, Step
+from pipeline_utils.engine import Finished, Refused, Step
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import Models
 from pipeline_utils.picture import Reading, pixel_sha256
 from pipeline_utils.recipe import Recipe
 from pipeline_utils.runtime import Device, Loaded
+from pipeline_utils.slots import LanesDisagree
+from pipeline_utils.stops import Stop
 from pipeline_utils.streams import streamed
 from pipeline_utils.turns import Turns
 from pipeline_utils.verdict import Verdict, differing_lines, sentence
@@ -27,67 +29,70 @@ class Place(Protocol):
     models: Models
     turns: Turns
     device: Device
-    generate: Callable[..., Iterator[engine.Event]]
+    make: Callable[..., None]  # as engine.make
 
 
 def verify(
-    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
+    place: Place,
+    asked: Reading | Claim,
+    *,
+    allow_download: bool = False,
+    stop: threading.Event | None = None,
+    told: Callable[[Step], None] = lambda step: None,
 ) -> Verdict:
-    """Makes the picture again and compares. Raises InputError for a recipe the model cannot make."""
-    return [*checking(place, asked, allow_download=allow_download, stop=stop)][-1]
+    """Makes the picture again and compares. told: is handed a Step after each denoising step.
 
-
-def checking(
-    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
-) -> Iterator[Step | Verdict]:
-    """`verify` step by step: a Step after each denoising step, then the Verdict.
-
-    A model is never loaded from a path, and never downloaded unless `allow_download` says so.
+    A model is never loaded from a path, and never downloaded unless `allow_download` says so. Raises
+    InputError for a recipe the model cannot make, and Stopped when `stop` is set meanwhile.
     """
     claim = asked if isinstance(asked, Claim) else Claim.of(asked)
     recipe = claim.recipe
     if recipe is None:
-        yield _unchecked(
+        return _unchecked(
             place,
             claim,
             "The file holds the settings that other tools write, but no recipe: "
             + " ".join(claim.unknown)
             + " So it cannot be made again exactly, and was not.",
         )
-        return
     try:
         spec = place.models.meant(recipe.model, recipe.revision)
     except ModelError as error:
-        yield _unchecked(place, claim, f"Not checked. {error}")
-        return
+        return _unchecked(place, claim, f"Not checked. {error}")
     if not allow_download and not place.models.is_here(spec, recipe.dtype):
         ask = f"Not checked yet. {spec.title} {place.models.missing(spec)} {spec.note}"
-        yield replace(_unchecked(place, claim, ask.strip()), needs_download=True)
-        return
+        return replace(_unchecked(place, claim, ask.strip()), needs_download=True)
     if recipe.noise_device == "cuda" and place.device.type != "cuda":
         reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
-        yield _unchecked(place, claim, reason)
-        return
+        return _unchecked(place, claim, reason)
     with place.models.use(spec, stop, recipe.dtype) as loaded:
         here, changed = fitted(recipe, loaded)
-        finished = None
-        for event in place.generate(loaded, [here], place.turns, stop or threading.Event()):
-            if isinstance(event, Finished):
-                finished = event
-            else:
-                yield event
-    if finished is not None:  # None when stopped
-        yield judged(claim, finished, here, changed)
+        found: list[Finished | Refused] = []
+
+        def sort(event: engine.Event) -> None:
+            told(event) if isinstance(event, Step) else found.append(event)
+
+        asked = (loaded, [here], place.turns, stop or Stop(), False, sort)
+        try:
+            place.make(*asked)
+        except LanesDisagree:  # the recipe says how many lanes there were
+            place.make(*asked)
+    (made,) = found
+    if isinstance(made, Refused):
+        return _unchecked(place, claim, f"Its recipe makes no picture, whatever the file shows. {made.reason}")
+    return judged(claim, made, here, changed)
 
 
-def checking_aside(
-    place: Place, asked: Reading | Claim, allow_download: bool, stop: threading.Event | None = None
+def checking(
+    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
 ) -> Iterator[Step | Verdict]:
-    """`checking` in a thread of its own: closing the iterator ends the replay within a step, without waiting."""
+    """`verify` in a thread of its own: the steps, then the Verdict; nothing more once it was stopped.
+
+    Closing the iterator ends the replay within a step, without waiting.
+    """
 
     def work(emit: Callable[[Step | Verdict], None], stop: threading.Event) -> None:
-        for event in checking(place, asked, allow_download=allow_download, stop=stop):
-            emit(event)
+        emit(verify(place, asked, allow_download=allow_download, stop=stop, told=emit))
 
     return streamed(work, stop)
 

@@ -188,6 +188,27 @@ def test_memory_running_out_is_said_in_a_sentence_that_names_what_to_lower(loade
     assert len(pictures(loaded, [recipe(loaded)], turns)) == 1
 
 
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), KeyError("a broken module")])
+def test_every_weight_has_its_number_format_again_whatever_happens_in_a_call(family, error, tmp_path):
+    """SDXL lifts its decoder to float32 for the last step, and leaves it so when that fails."""
+    loaded = load(getattr(tiny, f"tiny_{family}")(tmp_path / family), dtype="float16")
+    loaded.pipe.vae.register_to_config(force_upcast=True)
+    formats = {name: value.dtype for name, value in loaded.pipe.vae.state_dict().items()}
+    wanted = [recipe(loaded, num_inference_steps=1, lanes=1)]
+    before = pictures(loaded, wanted)
+
+    def fail(*_):
+        raise error
+
+    broken = loaded.pipe.vae.decoder.register_forward_pre_hook(fail)
+    with broken, pytest.raises(CapacityError if isinstance(error, RuntimeError) else KeyError):
+        pictures(loaded, wanted)
+    assert {name: value.dtype for name, value in loaded.pipe.vae.state_dict().items()} == formats
+    assert set(formats.values()) == {torch.float16}
+    assert pictures(loaded, wanted) == before
+
+
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
 def test_every_kind_of_memory_error_is_explained(loaded, kind):
     def run_out(*_):

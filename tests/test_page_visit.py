@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -46,21 +47,23 @@ def test_a_control_that_differs_is_called_different(studio):
     played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
     tile = visit.shown.tiles[2]
     visit.choose(2, tile.file.name)
-    honest = studio.generate
+    honest = studio.make
 
     def dishonest(*asked):
-        for event in honest(*asked):
+        def turned(event):
             if isinstance(event, Finished) and event.index == 0:
                 image = event.image.copy()
                 image.putpixel((3, 4), tuple(value ^ 1 for value in image.getpixel((3, 4))))
                 event = replace(event, image=image)
-            yield event
+            asked[-1](event)
 
-    studio.generate = dishonest
+        honest(*asked[:-1], turned)
+
+    studio.make = dishonest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
     assert "differ: 1 of 1024 pixels, by at most 1 of 255" in parts["heading"]
     assert view.caption(visit.shown, 0) == "control · differs from the pick"
-    studio.generate = honest
+    studio.make = honest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
     assert "equal, bit for bit" in parts["heading"]
     picked = studio.shelf.read(tile.id)
@@ -72,12 +75,14 @@ def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio
     handlers, visit = Handlers(studio), Visit(studio.models.default)
 
     def failing(*asked):
-        for event in engine.generate(*asked):
+        def broken(event):
             if isinstance(event, Finished) and event.index == 3:
                 raise error
-            yield event
+            asked[-1](event)
 
-    studio.generate = failing
+        engine.make(*asked[:-1], broken)
+
+    studio.make = failing
     steps, parts = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")), {}
     with pytest.raises(gr.Error) as told:
         parts.update((name, part) for step in steps for name, part in step.items())
@@ -86,7 +91,7 @@ def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio
     assert "Ended early; 3 pictures kept." in parts["status"]
     assert (parts["make"]["interactive"], parts["stop"]["visible"]) == (True, False)
     assert [place.recipe.seed for place in visit.shown.round.places] == [0, 1, 2]
-    studio.generate = engine.generate
+    studio.make = engine.make
     assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
 
 
@@ -117,6 +122,41 @@ def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
             break
     assert "Stopped before the first picture." in played(running)["status"]
     assert (visit.sheets, visit.shown) == ([before], before)
+
+
+@pytest.mark.parametrize("broken", ["closed", "forgotten", "failed"])
+@pytest.mark.parametrize("at", range(5))
+def test_a_broken_stream_of_events_never_leaves_a_round_running(studio, at, broken):
+    """After "Starting…", the first words, steps and pictures; closed by the server, dropped, or raised into."""
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    steps = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
+    for _ in range(at + 1):
+        next(steps)
+    if broken == "closed":
+        steps.close()
+    elif broken == "failed":
+        with pytest.raises(GeneratorExit):
+            steps.throw(GeneratorExit())
+    del steps
+    assert not [sheet for sheet in visit.sheets if sheet.running]
+    assert all(sheet.tiles for sheet in visit.sheets)
+    assert not handlers.player.is_busy(visitor("a"))
+    if visit.shown:
+        assert Path(handlers.zip_file(visit)).is_file()
+    assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
+
+
+def test_a_session_that_ends_closes_its_visit_although_nobody_reads_its_round_any_more(studio):
+    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    steps = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
+    while not (visit.shown and visit.shown.tiles):
+        next(steps)
+    studio.stops.leave("a")
+    assert not visit.shown.running
+    assert not handlers.player.is_busy(visitor("a"))
+    assert Path(handlers.zip_file(visit)).is_file()
+    played(steps)  # what comes late changes nothing
+    assert not visit.shown.running
 
 
 def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
