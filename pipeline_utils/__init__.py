@@ -11,7 +11,7 @@ denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
 What runs            runtime: device, loading, fingerprint; revisions: which weights are meant
                      load_errors, words: what is said before harm
-                     stops, turns, streams, engine: recipes in, events out; slots: do lanes agree on this GPU
+                     stops, turns, streams, calling, engine: recipes in, events out; slots: do lanes agree on this GPU
                      variation: noise between two seeds; preview: pictures while they are made
                      memory: the one model that is loaded; models: which one a recipe means
                      studio: rounds of pictures; zero_gpu
@@ -20,7 +20,7 @@ What is kept         files: how each is written; png, parameters, picture: the f
                      contact_sheet, grid_sheet, downloads
 What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
                      lab, proof, proof_process, proof_reference: the experiments of the documentation
-What is shown        api: endpoints; visit, visits, reopen, again: what was made; toasts: errors; theme; guard: requests
+What is shown        clients: who listens; api: endpoints; visit, visits, reopen, again: what was made; toasts: errors; theme; guard: requests
                      view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
                      view_compare: pick and origin; view_words, handlers_words: token meters
                      sharing, view_share, handlers_share, ui_share: links and what is copied

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gradio.context import LocalContext
@@ -23,12 +23,14 @@ def session() -> str:
     return getattr(request, "session_hash", None) or ""
 
 
-def listener_gone():
-    """A function that says whether the client of the event that runs now has closed its stream of answers.
+def listener_gone() -> Callable[[], bool]:
+    """A function that says whether the client of the event that runs now cancelled it or closed its stream.
 
-    The server notices that at once, for pages and programs alike, and marks the event; a page that was
-    closed needs no other connection to be missed. One who never opened the stream is never gone.
+    The server notices a closed stream at once, for pages and programs alike, and marks the event; one that
+    is cancelled it forgets. A page that was closed needs no other connection to be missed. A client who
+    never opened the stream is never gone.
     """
     blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    event = blocks._queue.event_ids_to_events.get(event_id) if blocks and event_id else None
-    return lambda: event is not None and not event.alive
+    events = blocks._queue.event_ids_to_events if blocks else {}
+    event = events.get(event_id)
+    return lambda: event is not None and not (event.alive and events.get(event_id) is event)

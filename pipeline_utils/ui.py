@@ -47,11 +47,22 @@ def launching(settings: Settings) -> dict[str, Any]:
     }
 
 
+class _Quiet(gr.Blocks):
+    """A page that keeps no connection open while nothing runs.
+
+    A browser opens six to a host, for all of its tabs together. With a heartbeat in each, six tabs leave none
+    to say stop with. Who has left is told by the stream of answers instead, see clients.listener_gone.
+    """
+
+    def get_config_file(self) -> dict[str, Any]:
+        return super().get_config_file() | {"connect_heartbeat": False}
+
+
 def build_page(studio: Studio) -> gr.Blocks:
     """The whole app: the page, its events, and the named endpoints."""
     hours = studio.settings.keep_hours
     cache = (600, max(1, round(hours * 3600))) if hours else None  # uploads; the studio sweeps its shelf
-    with gr.Blocks(title="Second Round", analytics_enabled=False, delete_cache=cache) as demo:
+    with _Quiet(title="Second Round", analytics_enabled=False, delete_cache=cache) as demo:
         gr.HTML(view.HEADER)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Rounds", id="rounds"):

@@ -147,7 +147,8 @@ def test_previews_come_back_from_a_borrowed_gpu(tiny_sd_folder):
     models = Models(settings, start(settings))
     models.preload()
     asked = [recipe(models.in_memory())]
-    events = zero_gpu.lent(models)(models.in_memory(), asked, Turns(), threading.Event(), True)
+    events = []
+    zero_gpu.lent(models)(models.in_memory(), asked, Turns(), threading.Event(), True, events.append)
     steps = [event for event in events if isinstance(event, Step)]
     again = pickle.loads(pickle.dumps(steps[0]))
     assert np.array_equal(again.previews, steps[0].previews)
