@@ -58,7 +58,7 @@ def test_a_page_keeps_no_connection_open_while_nothing_runs(visitor):
     visitor.page.reload()
     expect(visitor.tiles).to_have_count(1)
     until = time.monotonic() + 30
-    while time.monotonic() < until and not begun or set(begun) - set(ended):
+    while (time.monotonic() < until and not begun) or set(begun) - set(ended):
         assert time.monotonic() < until, [request.url for request in begun if request not in ended]
         visitor.page.evaluate("1")
     assert any("gradio_api" in request.url for request in begun)
