@@ -5,75 +5,82 @@
     python -m pipeline_utils show FILE.png             recipe, fingerprint and lineage of a PNG
     python -m pipeline_utils contact-sheet FILES -o SHEET.png
 
-torch is loaded only by verify and replay, so that the others answer at once.
+torch is loaded only by verify and replay, so that the others answer at once. All end with 2 where they could not do
+what was asked, and with 130 after Ctrl-C. OUT.png may be -, standard output.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_utils.claim import Claim
 from pipeline_utils.errors import InputError, PictureError, UserError
-from pipeline_utils.files import writing
 from pipeline_utils.picture import Lineage, Picture, Reading, encode, read
+from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
 
 IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
 _MAX_JSON = 1_000_000  # bytes of a recipe file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code; errors a person can act on are told on stderr in one line."""
+    """The exit code; errors are told on stderr."""
     arguments = _parser().parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except UserError as error:
-        print(f"pipeline_utils {arguments.command}: {plain(str(error))}", file=sys.stderr)
-        return NOT_CHECKED
-    except KeyboardInterrupt:
-        return 130
+    return ended(f"pipeline_utils {arguments.command}", lambda: arguments.run(_checked(arguments)))
+
+
+def _checked(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Raises InputError for a name that no file can have."""
+    for option, given in vars(arguments).items():
+        for value in given if isinstance(given, list) else [given]:
+            try:
+                odd = isinstance(value, str | Path) and b"\0" in os.fsencode(value)
+            except UnicodeEncodeError:
+                odd = True
+            if odd:
+                raise InputError(option, str(value), "no file can have this name")
+    return arguments
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    output = Output("--difference", arguments.difference, [arguments.file]) if arguments.difference else None
     claim = Claim.of(read(arguments.file))
     verdict = _replayed(claim, arguments)
-    if arguments.json:
-        print(json.dumps(verdict.to_dict(), indent=2))
-    else:
-        print(plain(verdict.sentence))
-        for name, there, here in verdict.differing:
-            print(plain(f"  {name}: {there} there, {here} here"))
-    if verdict.difference and arguments.difference:
-        _write(arguments.difference, verdict.difference.image)
+    lines = [verdict.sentence, *(f"  {name}: {there} there, {here} here" for name, there, here in verdict.differing)]
+    text = json.dumps(verdict.to_dict(), indent=2) if arguments.json else "\n".join(map(plain, lines))
+    say(text, output and output.words)
+    if output and verdict.difference:
+        output.write(verdict.difference.image)
     if not verdict.replayed:
         return NOT_CHECKED
     return IDENTICAL if verdict.identical else DIFFERENT
 
 
 def replay(arguments: argparse.Namespace) -> int:
+    output = Output("--output", arguments.output, [arguments.file])
     claim, lineage = _claim(arguments.file)
     verdict = _replayed(claim, arguments)
     if verdict.replay is None:
-        print(f"pipeline_utils replay: {plain(verdict.sentence)}", file=sys.stderr)
-        return NOT_CHECKED
+        raise UserError(verdict.sentence)
     made = Picture.make(verdict.replay, verdict.followed, verdict.fingerprint_here, lineage, verdict.flagged_here)
-    _write(arguments.output, encode(made))
-    print(plain(f"{arguments.output}: {verdict.sentence}"))
+    output.write(encode(made))
+    say(plain(f"{arguments.output}: {verdict.sentence}"), output.words)
     return IDENTICAL
 
 
 def show(arguments: argparse.Namespace) -> int:
     reading = read(arguments.file)
-    print(json.dumps(_told(reading), indent=2) if arguments.json else "\n".join(_lines(reading)))
+    say(json.dumps(_told(reading), indent=2) if arguments.json else "\n".join(_lines(reading)))
     return 0
 
 
 def sheet(arguments: argparse.Namespace) -> int:
     from pipeline_utils.grid_sheet import round_sheet
 
+    output = Output("--output", arguments.output, arguments.files, SHEETS)
     pictures = []
     for file in arguments.files:
         try:
@@ -83,9 +90,8 @@ def sheet(arguments: argparse.Namespace) -> int:
         if picture is None:
             raise InputError("picture", file.name, "it holds no recipe of this app")
         pictures.append(picture)
-    image = round_sheet(pictures, arguments.title)
-    _write(arguments.output, image)
-    print(plain(f"{arguments.output}: {len(pictures)} pictures"))
+    output.write(round_sheet(pictures, arguments.title))
+    say(plain(f"{arguments.output}: {len(pictures)} pictures"), output.words)
     return 0
 
 
@@ -114,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("replay", parents=[making], help="make a picture again from its recipe")
     command.add_argument("file", type=Path, metavar="FILE", help="a PNG made here, or the JSON of a recipe or record")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png", help="- for standard output")
     command.set_defaults(run=replay)
 
     command = commands.add_parser("show", help="print what a PNG says about itself")
@@ -122,9 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", **json_flag)
     command.set_defaults(run=show)
 
+    sheets = f"{', '.join(SHEETS)}, or - for standard output"
     command = commands.add_parser("contact-sheet", help="pictures on one labelled sheet")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE.png")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="SHEET.png", help=sheets)
     command.add_argument("--title")
     command.set_defaults(run=sheet)
     return parser
@@ -198,19 +205,5 @@ def _lines(reading: Reading) -> list[str]:
     return [*lines, *(plain(text) for text in reading.unknown)]
 
 
-def _write(path: Path, content) -> None:
-    """Writes bytes or an image whole or not at all."""
-    with writing(path) as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            content.save(file, format="PNG")
-
-
-def plain(text: str) -> str:
-    """`text` for a terminal: a file's own words must not move the cursor or turn the writing round."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -18,9 +19,12 @@ from pipeline_utils.errors import ModelError
 from pipeline_utils.models import Models
 from pipeline_utils.runtime import Device
 from pipeline_utils.settings import Settings
+from pipeline_utils.stops import Stop
 from pipeline_utils.turns import Turns
 from pipeline_utils.verdict import Verdict
 from pipeline_utils.verify import verify
+
+_PATIENCE = 5  # seconds for work that was stopped to end
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,18 @@ def replayed(
         settings = replace(settings, dtype=recipe.dtype, full_determinism=recipe.full_determinism)
         if recipe.offload != "none" and device != "cpu" and torch.cuda.is_available():
             settings = replace(settings, offload=recipe.offload)
-    started = runtime.start(settings)
+    started, stop = runtime.start(settings), Stop()
     models = Models(settings, started)
     if recipe is not None and recipe.model.startswith("local:") and model is None:
         try:
             models.meant(recipe.model, recipe.revision)
         except ModelError:
             raise ModelError(f"The recipe was made with {recipe.model}; say where that is with --model PATH.") from None
-    return verify(Process(started, models), claim, allow_download=allow_download)
+    try:
+        return verify(Process(started, models), claim, allow_download=allow_download, stop=stop)
+    except KeyboardInterrupt:
+        stop.set()
+        for thread in threading.enumerate():
+            if thread.name in ("round", "load"):  # inside torch it would make the end of the interpreter an abort
+                thread.join(_PATIENCE)
+        raise

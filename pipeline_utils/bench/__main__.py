@@ -20,7 +20,7 @@ from collections.abc import Sequence
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from pipeline_utils.errors import UserError
+from pipeline_utils.program import ended, leave
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,34 +47,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not given:
         return main(["lanes"]) or main(["page"]) or main(["shelf"])
     arguments = parser.parse_args(given)
-    try:
-        if arguments.command == "shelf":
-            from pipeline_utils.bench.shelf import report as shelf_report
+    return ended("bench", lambda: _run(arguments))
 
-            shelf_report(arguments.pictures)
-            return 0
-        if arguments.command == "lanes":
-            from pipeline_utils.bench.lanes import table
 
-            table(arguments.model, arguments.steps, arguments.pictures)
-            return 0
-        if arguments.command == "page":
-            from pipeline_utils.bench.page import measure
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "shelf":
+        from pipeline_utils.bench.shelf import report as shelf_report
 
-            measure(arguments.model, arguments.repeats)
-            return 0
-        if arguments.command == "resemblance":
-            from pipeline_utils.bench.resemblance import report
+        shelf_report(arguments.pictures)
+        return 0
+    if arguments.command == "lanes":
+        from pipeline_utils.bench.lanes import table
 
-            report(arguments.model, arguments.steps, arguments.prompts)
-            return 0
-        from pipeline_utils.bench.replays import count
+        table(arguments.model, arguments.steps, arguments.pictures)
+        return 0
+    if arguments.command == "page":
+        from pipeline_utils.bench.page import measure
 
-        return count(arguments.model, arguments.steps, arguments.count, arguments.processes, arguments.seed)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
+        measure(arguments.model, arguments.repeats)
+        return 0
+    if arguments.command == "resemblance":
+        from pipeline_utils.bench.resemblance import report
+
+        report(arguments.model, arguments.steps, arguments.prompts)
+        return 0
+    from pipeline_utils.bench.replays import count
+
+    return count(arguments.model, arguments.steps, arguments.count, arguments.processes, arguments.seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)
