@@ -20,6 +20,7 @@ from pipeline_utils.clients import under_way
 from pipeline_utils.engine import Refused
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.picture import Picture, Reading, read
+from pipeline_utils.recipe import check_bool
 from pipeline_utils.rounds import MAX_GRID, Round
 from pipeline_utils.stops import Stopped
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
@@ -51,14 +52,19 @@ def open_picture(studio: Studio, picture: object) -> Picture:
 
 
 def open_reading(studio: Studio, picture: object) -> Reading:
-    """What an id, an uploaded PNG or a path in the upload folder holds. Raises as open_picture does."""
+    """What an id, an uploaded PNG or the path of a picture that was told holds. Raises as open_picture does."""
     if isinstance(picture, dict):
         picture = picture.get("path")
     if not isinstance(picture, str) or not picture:
         raise InputError("picture", picture, "the id of a picture made here, or a PNG file")
     if is_id(picture):
         return read(studio.shelf.get(picture))
-    if not is_in_or_equal(picture, get_upload_folder()) or not Path(picture).is_file():
+    try:
+        ours = any(is_in_or_equal(picture, folder) for folder in (get_upload_folder(), studio.shelf.folder))
+        ours = ours and Path(picture).is_file()
+    except (OSError, ValueError):  # no name of a file at all
+        ours = False
+    if not ours:
         raise InputError("picture", Path(picture).name, "an uploaded PNG or the id of a picture made here")
     return read(picture)
 
@@ -84,8 +90,9 @@ def described(asked: Round, made: dict[int, Made], refused: dict[int, str]) -> d
             entry["refused"] = refused[index]
         else:
             picture = made[index].picture
-            file = {"path": str(made[index].file), "meta": {"_type": "gradio.FileData"}}
-            entry = {"id": picture.id, "file": file, **entry}
+            file = made[index].file
+            address = {"path": str(file), "meta": {"_type": "gradio.FileData"}} if file.is_file() else None
+            entry = {"id": picture.id, "file": address, **entry}
             entry |= {"pixel_sha256": picture.pixel_sha256, "flagged": picture.flagged}
         pictures.append(entry)
     return {"round": asked.number, "round_id": asked.id, "parent": asked.parent, "pictures": pictures}
@@ -207,9 +214,10 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
             {"identical", "l_inf", "differing_pixels", "sentence", "recipe", "fingerprint_here", ...}
         """
         with told():
+            check_bool("allow_download", allow_download)
             reading = open_reading(studio, picture)
             with under_way(studio.stops, "api") as stop:
-                return checked(studio, Claim.of(reading), allow_download=allow_download is True, stop=stop).to_dict()
+                return checked(studio, Claim.of(reading), allow_download=allow_download, stop=stop).to_dict()
 
     functions = (first_round, second_round, variations, grid, verify)
     return {function.__name__: function for function in functions}

@@ -21,6 +21,7 @@ from pipeline_utils.downloads import place_for
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 from pipeline_utils.grid_sheet import round_sheet
+from pipeline_utils.handlers_tree import said
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
 from pipeline_utils.rounds import parse_seeds
@@ -114,15 +115,15 @@ class Handlers:
 
     # Looking and picking
 
-    def show_round(self, visit: Visit, event: gr.SelectData, request: gr.Request) -> Parts:
+    def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
         with shown_as_toast():
-            reopen.show(visit, visit.album(self.studio.shelves), event.value)
+            reopen.show(visit, visit.album(self.studio.shelves), said(event, "value"))
         grid = panels.grid(visit, busy=self.player.is_busy(request))
         return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
-    def pick(self, visit: Visit, event: gr.SelectData, request: gr.Request) -> Parts:
+    def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
         with shown_as_toast():
-            visit.choose(event.index, _file_name(event.value))
+            visit.choose(said(event, "index"), _file_name(said(event, "value")))
         return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
 
     # Files
@@ -134,7 +135,7 @@ class Handlers:
             title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
             shelf = visit.shelf(self.studio.shelves)
             image = round_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
-            file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".png")
+            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
             with writing(file) as stream:
                 image.save(stream, "PNG")
             return str(file)
@@ -143,7 +144,7 @@ class Handlers:
         """The PNGs of the round that is shown, in a zip."""
         with shown_as_toast():
             sheet, name = self._shown(visit)
-            file = place_for(self.studio.settings.data, [tile.id for tile in sheet.tiles.values()], name + ".zip")
+            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".zip")
             # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
             zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
             return str(file)

@@ -170,6 +170,11 @@ def check_text(field: str, text: object, limit: int = MAX_TEXT) -> None:
         raise InputError(field, text, "control characters cannot be part of it")
 
 
+def check_bool(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InputError(field, value, "true or false")
+
+
 def check_int(field: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InputError(field, value, f"a whole number from {low} to {high}")

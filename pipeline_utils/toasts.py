@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -11,8 +10,6 @@ import gradio as gr
 
 from pipeline_utils.api import told
 from pipeline_utils.errors import UserError
-
-_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -34,5 +31,4 @@ def tell(failure: Exception | None) -> None:
     if isinstance(failure, gr.Error):  # of the host that lends its GPU: no time left, or none free
         raise failure
     if failure is not None:
-        _log.error("An event of the page failed", exc_info=failure)
-        raise gr.Error("That failed for a reason that is in the app's log. Nothing you made is lost.")
+        raise failure  # answers.py logs it
