@@ -10,13 +10,12 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packag
 from pipeline_utils.settings import parse
 
 settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
-# Gradio serves files from its own folder only, so the shelf lies inside it.
-os.environ["GRADIO_TEMP_DIR"] = str(settings.data)
+os.environ["GRADIO_TEMP_DIR"] = str(settings.cache / "uploads")
 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
 
-from pipeline_utils import engine, runtime, zero_gpu
+from pipeline_utils import engine, places, runtime, sweeping, zero_gpu
 from pipeline_utils.errors import UserError
 from pipeline_utils.models import Models
 from pipeline_utils.shelf import Shelf
@@ -29,12 +28,15 @@ try:
     device = runtime.start(settings)
     models = Models(settings, device)
     models.preload()  # a model that cannot be had is known before the page opens
+    settings = places.settle(settings)
+    shelf = Shelf(settings.data / "pictures", make=False)  # where none can be made, there is one to look at
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")
 
 make = zero_gpu.lent(models) if zero_gpu.here() else engine.make
-studio = Studio(settings, device, models, Shelf(settings.data / "pictures"), make)
+studio = Studio(settings, device, models, shelf, make)
 studio.shelves.warm()
+sweeping.start(settings, studio.shelves)
 demo = build_page(studio)
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline_utils import card_file
 from pipeline_utils.card import Card
 from pipeline_utils.errors import PictureError
+from pipeline_utils.files import saving
 from pipeline_utils.picture import read_head
 from pipeline_utils.shelf import Shelf
 
@@ -39,10 +41,9 @@ class Cards:
     def newest_first(self) -> list[Card]:
         """All pictures. A list is never changed: where the folder changed, the answer is another one."""
         with self._lock:
-            try:
+            stamp = None
+            with saving(self.shelf.folder), suppress(FileNotFoundError):
                 stamp = self.shelf.folder.stat().st_mtime_ns
-            except FileNotFoundError:
-                stamp = None
             if stamp is None or stamp != self._listed:
                 self._refresh()
                 self._listed = stamp if stamp is not None and time.time_ns() - stamp > _SETTLED else None

@@ -1,24 +1,44 @@
-"""Files made for one download: kept for an hour, below a folder named by what is in them."""
+"""Files made for one download, below a folder named by what is in them. The sweep deletes them after an hour."""
 
 from __future__ import annotations
 
 import hashlib
-import time
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline_utils.files import saving
+from pipeline_utils.errors import CapacityError
+from pipeline_utils.files import age, passing_over, saving
 
-_KEEP = 3600  # seconds
+_KEPT = 2**32  # bytes of all such files; one has at most half of that
+_BUSY = 60  # seconds; what is younger may be on its way
 
 
-def place_for(data: Path, ids: Iterable[str], name: str) -> Path:
-    """Where a file called `name` goes that holds the pictures with these ids. Older files are deleted."""
-    folder = data / "downloads"
-    for old in folder.glob("*/*"):
-        if time.time() - old.stat().st_mtime > _KEEP:
-            old.unlink(missing_ok=True)
-    place = folder / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16]
+def place_for(cache: Path, ids: Iterable[str], name: str) -> Path:
+    """Where a file called `name` goes that holds the pictures with these ids. The oldest of others make room."""
+    make_room(cache / "downloads", _KEPT // 2)
+    place = cache / "downloads" / hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16]
     with saving(place):
         place.mkdir(parents=True, exist_ok=True)
     return place / name
+
+
+def make_room(folder: Path, limit: int) -> None:
+    """Deletes the oldest files in and below a folder until all have at most `limit` bytes.
+
+    Raises CapacityError when too much came within a minute.
+    """
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with passing_over(path := os.path.join(place, name)):
+                known = os.lstat(path)
+                found.append((known.st_mtime, known.st_size, path))
+    total = sum(size for _, size, _ in found)
+    for changed, size, path in sorted(found):
+        if total > limit and age(changed) > _BUSY:
+            with passing_over(path):
+                os.unlink(path)
+                total -= size
+    if total > limit:
+        raise CapacityError(f"Too many {folder.name} at once: all may have {limit // 2**20} MB. Try again in a minute.")

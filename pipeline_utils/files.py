@@ -1,16 +1,22 @@
-"""Where every file is written: whole or not at all. What a disk refuses is told in a sentence."""
+"""Where every file is written: whole or not at all. What a disk refuses is told in a sentence, or passed over."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline_utils.errors import CapacityError, UserError
+
+_log = logging.getLogger(__name__)
+_passed: set[str] = set()  # what was told of already
+_BEGAN = time.time() - time.monotonic()
 
 
 @contextmanager
@@ -37,6 +43,20 @@ def writing(path: Path | str, changed: int | None = None) -> Iterator[BinaryIO]:
             raise
 
 
+def check_writable(folder: Path) -> None:
+    """Can pictures be kept in this folder, which is made where it is missing? All that keeping one takes is tried.
+
+    Raises as `saving`.
+    """
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".{secrets.token_hex(8)}.tmp"
+    with writing(probe, changed=time.time_ns()) as file:
+        file.write(bytes(2**16))
+    with saving(folder):
+        probe.unlink(missing_ok=True)
+
+
 @contextmanager
 def saving(place: Path | str) -> Iterator[None]:
     """An OSError of the folder `place` becomes an error a person can act on."""
@@ -45,7 +65,45 @@ def saving(place: Path | str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CapacityError(
-                f"The disk is full, so nothing was saved in {Path(place).name}: delete some pictures or "
-                "choose another folder, then run the round again."
+                f"The disk is full, so nothing was saved in {Path(place).name}: delete some pictures and empty the "
+                "trash of the shelf, or choose another folder, then try again."
             ) from error
         raise UserError(f"The folder {Path(place).name} cannot be used: {error.strerror}.") from error
+
+
+@contextmanager
+def passing_over(entry: Path | str) -> Iterator[None]:
+    """One entry of a folder that cannot be used, whatever its error, is done without, and logged once."""
+    try:
+        yield
+    except FileNotFoundError:  # deleted meanwhile
+        pass
+    except (OSError, UserError) as error:
+        if str(entry) not in _passed and len(_passed) < 10_000:
+            _passed.add(str(entry))
+            _log.warning("Passed over %s: %s", entry, error)
+
+
+def age(stamp: float) -> float:
+    """Seconds since `stamp`, a time of day.
+
+    Where the machine's clock was set while the app ran, the smaller age counts, so that nothing goes early.
+    """
+    return min(time.time(), _BEGAN + time.monotonic()) - stamp
+
+
+def delete_old(path: Path, seconds: float) -> None:
+    """Deletes a file that was changed longer ago."""
+    with passing_over(path):
+        if age(path.lstat().st_mtime) > seconds:
+            path.unlink()
+
+
+def delete_aged(folder: Path, seconds: float) -> None:
+    """Deletes every file in and below a folder that was changed longer ago, and folders that are empty as long."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            delete_old(Path(place, name), seconds)
+        with suppress(OSError):  # not empty, or just made by somebody who is about to fill it
+            if place != str(folder) and age(os.lstat(place).st_mtime) > seconds:
+                os.rmdir(place)

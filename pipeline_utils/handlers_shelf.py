@@ -12,7 +12,7 @@ from pipeline_utils.album import Album
 from pipeline_utils.card import Card
 from pipeline_utils.contact_sheet import zip_pictures
 from pipeline_utils.downloads import place_for
-from pipeline_utils.errors import CapacityError, InputError, UserError
+from pipeline_utils.errors import CapacityError, InputError
 from pipeline_utils.handlers_tree import said
 from pipeline_utils.panels import Parts
 from pipeline_utils.playing import Player
@@ -70,21 +70,34 @@ class ShelfHandlers:
         with shown_as_toast():
             album = visit.album(self.studio.shelves)
             cards = self._selected(album, event)
-            visit.deleted = Trash(album.shelf).take([card.file for card in cards])
+            Trash(album.shelf).take([card.file for card in cards])
             visit.forget({card.id for card in cards})
         return self._shown(visit, (words, model, seed, starred), limit) | self._looked(visit, request)
 
-    def undo(
-        self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int, request: gr.Request
+    def restore(
+        self,
+        visit: Visit,
+        words: str,
+        model: str,
+        seed: str,
+        starred: bool,
+        limit: int,
+        event: gr.EventData,
+        request: gr.Request,
     ) -> Parts:
-        """Puts the pictures back that were deleted last."""
+        """Puts the pictures of one deletion back."""
         with shown_as_toast():
-            if visit.deleted is None:
-                raise UserError("There is nothing to undo.")
-            (batch, _), visit.deleted = visit.deleted, None
-            count = Trash(visit.shelf(self.studio.shelves)).give_back(batch)
+            count = Trash(visit.shelf(self.studio.shelves)).give_back(said(event, "deletion"))
         note = view_shelf.note("1 picture is back." if count == 1 else f"{count} pictures are back.")
-        return self._shown(visit, (words, model, seed, starred), limit, note) | self._looked(visit, request)
+        open = said(event, "open") is True
+        return self._shown(visit, (words, model, seed, starred), limit, note, open) | self._looked(visit, request)
+
+    def empty(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Parts:
+        """Deletes what is in the trash for good."""
+        with shown_as_toast():
+            freed = Trash(visit.shelf(self.studio.shelves)).empty()
+        note = view_shelf.note(f"The trash is empty; {freed / 2**20:.1f} MB are free again.")
+        return self._shown(visit, (words, model, seed, starred), limit, note)
 
     def pack(self, visit: Visit, event: gr.EventData) -> str:
         """A zip of the selected pictures."""
@@ -97,7 +110,7 @@ class ShelfHandlers:
                 raise CapacityError(
                     f"These pictures are {size / 2**30:.1f} GB, and a zip holds {MAX_ZIP // 2**30} GB: select fewer."
                 )
-            file = place_for(self.studio.settings.data, [card.id for card in cards], f"{len(cards)}-pictures.zip")
+            file = place_for(self.studio.settings.cache, [card.id for card in cards], f"{len(cards)}-pictures.zip")
             zip_pictures(paths, file)
             return str(file)
 
@@ -108,10 +121,12 @@ class ShelfHandlers:
             raise InputError("selection", f"{count} pictures", f"1 to {MAX_SELECTED} can be selected at once")
         return list({card.id: card for card in map(album.card, ids)}.values())
 
-    def _shown(self, visit: Visit, asked: tuple[str, str, str, bool], limit: int, note: str = "") -> Parts:
+    def _shown(
+        self, visit: Visit, asked: tuple[str, str, str, bool], limit: int, note: str = "", open: bool = False
+    ) -> Parts:
         with shown_as_toast():
             album = visit.album(self.studio.shelves)
-            Trash(album.shelf)  # what was deleted long ago goes when somebody looks
+            deletions = Trash(album.shelf).deletions()  # what was deleted long ago goes when somebody looks
             cards, starred = album.newest_first(), album.stars.ids()
             try:
                 matches = matching(*asked, starred)
@@ -119,10 +134,11 @@ class ShelfHandlers:
                 found, note = [], note + view_shelf.note(str(error))
             else:
                 found = [card for card in cards if matches(card)]
-            if visit.deleted:  # the way back stays in sight
-                note += view_shelf.deleted(visit.deleted[1])
+            if deletions:  # the way back stays in sight
+                note += view_shelf.deleted(deletions[0])
             pick = visit.pick.id if visit.pick else None
-            html = view_shelf.shelf(found, len(cards), Thumbs(album.shelf), starred, pick, limit, note)
+            below = view_shelf.trash(deletions, open)
+            html = view_shelf.shelf(found, len(cards), Thumbs(album.shelf), starred, pick, limit, note, below)
             models = sorted({card.model for card in cards})
             return {"shelf": html, "shelf_model": gr.update(choices=[("All models", ""), *((m, m) for m in models)])}
 

@@ -1,6 +1,6 @@
 // The shelf: what is selected stays selected while pages are added, until it is deleted or cleared.
 (() => {
-  function shelf(element, trigger, watch, choose, star, remove, undo, pack, more) {
+  function shelf(element, trigger, watch, choose, star, remove, restore, empty, pack, more) {
     const settle = secondRound.arrows(element, ".open");
     const chosen = new Set();
     let shown = -1; // tiles that were there when more were asked for
@@ -43,7 +43,8 @@
       } else if (at(".more")) { shown = tiles().length; trigger(more, {}); }
       else if (at(".pack")) trigger(pack, { ids: [...chosen] });
       else if (at(".remove")) { gone = true; trigger(remove, { ids: [...chosen] }); chosen.clear(); }
-      else if (at(".undo")) trigger(undo, {});
+      else if (at(".restore")) trigger(restore, { deletion: at(".restore").dataset.deletion, open: at(".trash") !== null });
+      else if (at(".empty")) trigger(empty, {});
       else if (at(".clear")) { chosen.clear(); mark(); }
     });
 

@@ -21,7 +21,7 @@ Parts = dict[str, Any]
 
 def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
     """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
-    files = {at: tile.file for at, tile in sheet.tiles.items()}
+    files = {at: tile.file for at, tile in sheet.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
     return [(str(files.get(at, waiting)), view.caption(sheet, at)) for at in range(len(sheet.round.places))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pipeline_utils import panels, view
 from pipeline_utils.clients import listener_gone
 from pipeline_utils.engine import Refused, Step, calls
 from pipeline_utils.errors import ModelError, UserError
+from pipeline_utils.files import writing
 from pipeline_utils.pace import Pace, Shares
 from pipeline_utils.panels import Parts
 from pipeline_utils.picture import Picture
@@ -34,9 +35,6 @@ class Player:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self._shares: dict[tuple, Shares] = {}  # what calls took beside their steps, by what decides it
-        self.waiting: Path = studio.settings.data / "waiting.png"  # stands where a picture is still being made
-        self.waiting.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("LA", (8, 8)).save(self.waiting)
 
     def play(
         self,
@@ -112,6 +110,17 @@ class Player:
             more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
             failure = ModelError(refused[0] + more)
         tell(failure)
+
+    @property
+    def waiting(self) -> Path:
+        """The file that stands where a picture is still being made. It may be cleaned away at any time."""
+        file = self.studio.settings.cache / "waiting.png"
+        if not file.is_file():
+            with suppress(OSError, UserError):  # on a full disk nothing is made that it could stand for
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with writing(file) as stream:
+                    Image.new("LA", (8, 8)).save(stream, "PNG")
+        return file
 
     def begin(self, request: gr.Request) -> Stop:
         """The stop flag of work that begins now; `end` when it is over. Raises UserError while other work runs."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_DATA = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "second-round"
+from platformdirs import user_cache_path, user_data_path
+
+DEFAULT_DATA = user_data_path("second-round", appauthor=False)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,20 @@ class Settings:
         return self.strangers if self.shelves == "auto" else self.shelves == "each"
 
     @property
+    def cache(self) -> Path:
+        """Where what can be made again lies: uploads, and files for one download. Never pictures.
+
+        Where strangers come, and in a data folder that was chosen, it lies inside that folder.
+        """
+        own = self.data == DEFAULT_DATA and not self.hosting
+        return user_cache_path("second-round", appauthor=False) if own else self.data / "cache"
+
+    @property
+    def hosting(self) -> bool:
+        """Is this a host of others? Then nothing of the machine itself is shown."""
+        return self.strangers or self.shared
+
+    @property
     def strangers(self) -> bool:
         """Do others than the person at this machine reach the page? A Space listens on every interface."""
         return self.share or not is_loopback(self.host)
@@ -88,7 +103,7 @@ _OPTIONS: tuple[tuple[str, object, str], ...] = (
     ("full_determinism", bool, "deterministic algorithms only, no TF32, fixed cuBLAS workspace"),
     ("offload", ("none", "model"), "model: move parts to the GPU one at a time, for little memory"),
     ("switching", ("auto", "any", "hub", "one"), "models that visitors may load; auto: any on localhost, else one"),
-    ("data", Path, "folder for pictures"),
+    ("data", Path, "folder that keeps the pictures"),
     ("shelves", ("auto", "one", "each"), "one shelf for all, or one each; auto: one on localhost, else each"),
     ("max_queue", int, "visitors waiting before new ones are asked to come back"),
     ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
@@ -152,7 +167,7 @@ def _boolean(text: str) -> bool:
 
 
 def _folder(text: str) -> Path:
-    return Path(text).expanduser()
+    return Path(text).expanduser().absolute()
 
 
 def _one_of(choices: tuple[str, ...]):

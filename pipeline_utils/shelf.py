@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, PictureError
-from pipeline_utils.files import saving, writing
+from pipeline_utils.files import age, passing_over, saving, writing
 from pipeline_utils.picture import Picture, check_id, encode, pixel_sha256, read
 
 _NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
@@ -34,8 +35,8 @@ class Shelf:
             if make:
                 self.folder.mkdir(parents=True, exist_ok=True)
             for path in self.folder.glob(".*.tmp"):
-                with suppress(FileNotFoundError):  # another process has just finished with it
-                    if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
+                with passing_over(path):
+                    if age(path.lstat().st_mtime) > _LEFTOVER_AGE:
                         path.unlink()
 
     def __iter__(self) -> Iterator[Path]:
@@ -48,7 +49,7 @@ class Shelf:
         found = {}
         with saving(self.folder), suppress(FileNotFoundError), os.scandir(self.folder) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                with passing_over(entry.path):
                     if (match := _NAME.fullmatch(entry.name)) and entry.is_file():
                         found[entry.name] = (match[1], entry.stat().st_mtime_ns)
         return found
@@ -75,8 +76,9 @@ class Shelf:
         """The file of a picture. Raises InputError for what is no id, or of no picture here."""
         check_id("picture", picture_id)  # before it meets the file system
         for path in self.folder.glob(f"seed-*_{picture_id}.png"):
-            if _NAME.fullmatch(path.name) and path.is_file():
-                return path
+            with passing_over(path):
+                if _NAME.fullmatch(path.name) and stat.S_ISREG(path.stat().st_mode):
+                    return path
         raise InputError("picture", picture_id, "no picture here has this id")
 
     def read(self, picture_id: str) -> Picture:
@@ -91,6 +93,12 @@ class Shelf:
         if reading.edited or reading.picture is None or reading.picture.id != picture_id:
             raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")
         return reading.picture
+
+
+def picture_id(name: str) -> str | None:
+    """The id of a picture by the name of its file; None for another file."""
+    match = _NAME.fullmatch(name)
+    return match[1] if match else None
 
 
 def _holds(path: Path, data: bytes) -> bool:

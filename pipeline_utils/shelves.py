@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from pipeline_utils.album import Album
 from pipeline_utils.errors import UserError
+from pipeline_utils.files import passing_over
 from pipeline_utils.shelf import Shelf
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # 128 bits
@@ -80,5 +82,6 @@ class Shelves:
         """The folders of all shelves on the disk, the root first."""
         yield self.root.folder
         for path in sorted(self.root.folder.glob("v-*")):
-            if _OWNER.fullmatch(path.name) and path.is_dir():
-                yield path
+            with passing_over(path):
+                if _OWNER.fullmatch(path.name) and stat.S_ISDIR(path.stat().st_mode):
+                    yield path

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
-from pipeline_utils.files import saving
+from pipeline_utils.files import passing_over, saving
 from pipeline_utils.picture import check_id
 from pipeline_utils.shelf import Shelf
 
@@ -18,7 +17,7 @@ class Stars:
 
     def ids(self) -> set[str]:
         """The ids of all pictures with a star."""
-        with saving(self.folder), suppress(FileNotFoundError):
+        with passing_over(self.folder):
             return set(os.listdir(self.folder))
         return set()
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline_utils import engine
 from pipeline_utils.catalog import ModelSpec, sampler_class
 from pipeline_utils.engine import Finished, Refused, Step
-from pipeline_utils.errors import InputError, ModelError
+from pipeline_utils.errors import InputError, ModelError, UserError
+from pipeline_utils.files import check_writable
 from pipeline_utils.models import Models
 from pipeline_utils.picture import Lineage, Picture
-from pipeline_utils.recipe import Recipe, check_prompt, check_text
+from pipeline_utils.recipe import Recipe, check_bool, check_prompt, check_text
 from pipeline_utils.revisions import short
 from pipeline_utils.rounds import Round, first_round, grid, parse_seeds, second_round, variations
 from pipeline_utils.runtime import Device, Loaded
@@ -68,8 +67,14 @@ class Studio:
         self.turns = Turns()
         self.stops = Stops()
         self.make = make
-        if settings.keep_hours:
-            threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+
+    def trouble(self) -> str:
+        """Why no picture can be kept now, in a sentence; as a rule there is no reason."""
+        try:
+            check_writable(self.shelf.folder)
+        except UserError as error:
+            return str(error)
+        return ""
 
     def first_round(
         self,
@@ -214,7 +219,9 @@ class Studio:
         shelf: Shelf | None,
         previews: bool,
     ) -> Iterator[RoundEvent]:
+        check_bool("cut_long_prompts", cut)
         keep = self.shelf if shelf is None else shelf
+        check_writable(self.shelf.folder)  # a full disk is told before any work
 
         def once(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
             with self.models.use(model, stop, dtype) as loaded:
@@ -248,23 +255,6 @@ class Studio:
                 once(emit, stop)
 
         return streamed(work, stop)
-
-    def _sweep(self) -> None:
-        """Deletes pictures older than the setting allows, again and again."""
-        age = self.settings.keep_hours * 3600
-        while True:
-            for folder in self.shelves.folders():
-                _sweep_folder(folder, age)
-            time.sleep(min(600, max(1, age / 4)))
-
-
-def _sweep_folder(folder: Path, age: float) -> None:
-    """Pictures of a shelf and what belongs to them: stars, thumbnails, what was deleted. age: seconds."""
-    beside = [path for kind in (".stars", ".thumbs", ".trash") for path in (folder / kind).rglob("*")]
-    for path in (*Shelf(folder), *beside):
-        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # deleted meanwhile, or no file
-            if time.time() - path.stat().st_mtime > age:
-                path.unlink()
 
 
 def _or(value, default):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ from gradio.utils import get_function_description
 from starlette.middleware import Middleware
 
 from pipeline_utils import theme, ui_next, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
+from pipeline_utils.answers import Answering, misfit
 from pipeline_utils.api import endpoints
 from pipeline_utils.catalog import ModelSpec, catalog
 from pipeline_utils.errors import ModelError
@@ -21,6 +23,7 @@ from pipeline_utils.handlers import Handlers
 from pipeline_utils.panels import fields
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio
+from pipeline_utils.uploads import Uploads
 from pipeline_utils.wiring import HERE, LOOK, PICK, RUN, Page, Parts
 
 _ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
@@ -32,7 +35,15 @@ def launching(settings: Settings) -> dict[str, Any]:
         "server_name": settings.host,
         "server_port": settings.port,
         "share": settings.share,
-        "app_kwargs": {"middleware": [Middleware(Guard, settings=settings)]},
+        "app_kwargs": {
+            "exception_handlers": {TypeError: misfit, KeyError: misfit},
+            "middleware": [
+                Middleware(Guard, settings=settings),
+                Middleware(Uploads, folder=settings.cache / "uploads"),
+            ],
+        },
+        # For addresses of files that are deleted while they are told; those that are there need no leave.
+        "allowed_paths": [str(settings.data / "pictures"), str(settings.cache / "waiting.png")],
         "theme": theme.theme(),
         "css": theme.CSS,
         "head": f"<script>{theme.SCRIPT}</script>",
@@ -47,23 +58,15 @@ def launching(settings: Settings) -> dict[str, Any]:
     }
 
 
-class _Quiet(gr.Blocks):
-    """A page that keeps no connection open while nothing runs.
-
-    A browser opens six to a host, for all of its tabs together. With a heartbeat in each, six tabs leave none
-    to say stop with. Who has left is told by the stream of answers instead, see clients.listener_gone.
-    """
-
-    def get_config_file(self) -> dict[str, Any]:
-        return super().get_config_file() | {"connect_heartbeat": False}
-
-
 def build_page(studio: Studio) -> gr.Blocks:
     """The whole app: the page, its events, and the named endpoints."""
-    hours = studio.settings.keep_hours
-    cache = (600, max(1, round(hours * 3600))) if hours else None  # uploads; the studio sweeps its shelf
-    with _Quiet(title="Second Round", analytics_enabled=False, delete_cache=cache) as demo:
+    # Served where they lie. What Gradio holds in its own folder it may delete, so nothing that lasts is there.
+    cache = studio.settings.cache
+    gr.set_static_paths([studio.shelf.folder, cache / "downloads", cache / "waiting.png"])
+    with Answering(title="Second Round", analytics_enabled=False) as demo:
         gr.HTML(view.HEADER)
+        notice = gr.HTML(visible=False, elem_id="notice")
+        demo.load(partial(_notice, studio), None, notice, queue=False, show_progress="hidden", api_visibility="private")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Rounds", id="rounds"):
                 page = rounds_tab(studio, tabs)
@@ -77,6 +80,11 @@ def build_page(studio: Studio) -> gr.Blocks:
             _endpoint(demo, name, function)
     # api_open=False: nobody runs a queued event past the queue and its limits.
     return demo.queue(max_size=studio.settings.max_queue, api_open=False, default_concurrency_limit=_ROUNDS)
+
+
+def _notice(studio: Studio) -> Any:
+    trouble = studio.trouble()
+    return gr.update(value=view.notice(trouble), visible=bool(trouble))
 
 
 def _endpoint(demo: gr.Blocks, name: str, function: Callable) -> None:

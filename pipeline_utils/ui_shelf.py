@@ -10,7 +10,7 @@ from pipeline_utils.handlers_tree import TreeHandlers
 from pipeline_utils.ui_tree import QUICK
 from pipeline_utils.wiring import HERE, LOOK, PICK, Page
 
-_EVENTS = "'choose', 'star', 'remove', 'undo', 'pack', 'more'"
+_EVENTS = "'choose', 'star', 'remove', 'restore', 'empty', 'pack', 'more'"
 
 
 def build(page: Page, tab: gr.Tab) -> None:
@@ -44,7 +44,8 @@ def build(page: Page, tab: gr.Tab) -> None:
     shelf.more(more, asked, [shelf, model, limit], api_name="page_shelf_more", **QUICK)
     shelf.choose(choose, [page.here], [*shown, page.tabs], api_name="page_shelf_choose", **QUICK)
     shelf.star(page.event(handlers.star), [page.here], None, api_name="page_shelf_star", **QUICK)
-    for event, function in ((shelf.remove, handlers.remove), (shelf.undo, handlers.undo)):
+    changing = ((shelf.remove, handlers.remove), (shelf.restore, handlers.restore), (shelf.empty, handlers.empty))
+    for event, function in changing:
         name = f"page_shelf_{function.__name__}"
         event(page.event(function, **parts), asked, [shelf, model, *shown], api_name=name, **QUICK)
     packing = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "js": HERE}

@@ -46,6 +46,11 @@ def url(file: Path) -> str:
     return "gradio_api/file=" + quote(str(file))
 
 
+def notice(trouble: str) -> str:
+    """What stands above everything while nothing can be kept."""
+    return f'<p role="alert"><b>For looking only.</b> {escape(trouble)}</p>' if trouble else ""
+
+
 def round_name(number: int) -> str:
     return f"{_ORDINALS[number]} round" if number < len(_ORDINALS) else f"Round {number}"
 

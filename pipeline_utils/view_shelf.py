@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from pipeline_utils.card import Card
 from pipeline_utils.thumbs import Thumbs
-from pipeline_utils.trash import KEEP_HOURS
+from pipeline_utils.trash import KEEP_HOURS, Deletion
 from pipeline_utils.view import url
 from pipeline_utils.view_tree import flagged, label, words
 from pipeline_utils.visit import shorten
 
+_LOOK = 24  # pictures of one deletion that the trash shows
 PAGE = 60  # pictures shown at first, and more with each "Show more"
 
 NOTHING = """
@@ -30,18 +32,29 @@ _BAR = """
 
 
 def shelf(
-    found: Sequence[Card], total: int, thumbs: Thumbs, starred: set[str], pick: str | None, limit: int, said: str = ""
+    found: Sequence[Card],
+    total: int,
+    thumbs: Thumbs,
+    starred: set[str],
+    pick: str | None,
+    limit: int,
+    said: str = "",
+    below: str = "",
 ) -> str:
-    """The newest `limit` of the pictures found. total: of all on the shelf. said: HTML, what just happened."""
+    """The newest `limit` of the pictures found. total: of all on the shelf. said: HTML, what just happened.
+
+    below: HTML, the trash.
+    """
     if not total:
-        return f"{said}{NOTHING}"
+        return f"{said}{NOTHING}{below}"
     count = f"{total:,} pictures" if total != 1 else "1 picture"
     if len(found) != total:
         count = f"{len(found):,} of {count}"
     tiles = "".join(_tile(card, thumbs, card.id in starred, card.id == pick) for card in found[:limit])
     more = '<p><button type="button" class="more">Show more</button></p>' if len(found) > limit else ""
     nothing = "" if found else '<div class="nothing"><p>No picture matches.</p></div>'
-    return f'{said}<p class="quiet" role="status">{count}</p>{nothing}<ul class="shelf-grid">{tiles}</ul>{more}{_BAR}'
+    grid = f'{nothing}<ul class="shelf-grid">{tiles}</ul>{more}{_BAR}'
+    return f'{said}<p class="quiet" role="status">{count}</p>{grid}{below}'
 
 
 def note(text: str) -> str:
@@ -49,12 +62,52 @@ def note(text: str) -> str:
     return f'<p class="shelf-note" role="status">{escape(text)}</p>'
 
 
-def deleted(count: int) -> str:
-    pictures = "1 picture" if count == 1 else f"{count} pictures"
+def deleted(last: Deletion) -> str:
+    """The way back from the last deletion."""
     return (
-        f'<p class="shelf-note" role="status">{pictures} deleted, and kept for {KEEP_HOURS} hours. '
-        '<button type="button" class="undo">Undo</button></p>'
+        f'<p class="shelf-note" role="status">{_count(last)} deleted, and kept for {KEEP_HOURS} hours. '
+        f'<button type="button" class="undo restore" data-deletion="{last.name}">Undo</button></p>'
     )
+
+
+def trash(deletions: Sequence[Deletion], open: bool) -> str:
+    """What was deleted, the last first: to be looked into, brought back, or deleted for good."""
+    if not deletions:
+        return ""
+    size = sum(deletion.size for deletion in deletions) / 2**20
+    rows = "".join(
+        f"<li><p>{_count(each)}, {_ago(each.seconds)} "
+        f'<button type="button" class="restore" data-deletion="{each.name}">Put back</button></p>'
+        + "".join(
+            f'<a href="{url(file)}" target="_blank"><img src="{url(file)}" alt="Deleted, {escape(_seed(file))}" '
+            'loading="lazy" decoding="async"></a>'
+            for file in each.files[:_LOOK]
+        )
+        + (f" and {len(each.files) - _LOOK} more" if len(each.files) > _LOOK else "")
+        + "</li>"
+        for each in deletions[:PAGE]
+    )
+    count = sum(len(each.files) for each in deletions)
+    return (
+        f'<details class="trash"{" open" if open else ""}><summary>Trash: {count:,} '
+        f"{'picture' if count == 1 else 'pictures'}, {size:.1f} MB</summary>"
+        f'<p class="quiet">What is deleted stays here for {KEEP_HOURS} hours. '
+        f'<button type="button" class="empty">Empty the trash</button></p><ul>{rows}</ul></details>'
+    )
+
+
+def _count(deletion: Deletion) -> str:
+    count = len(deletion.files)
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def _ago(seconds: float) -> str:
+    minutes = max(0, round(seconds / 60))
+    return "just now" if minutes < 1 else f"{minutes} min ago" if minutes < 90 else f"{round(minutes / 60)} hours ago"
+
+
+def _seed(file: Path) -> str:
+    return file.name.split("_")[0].replace("-", " ")
 
 
 def _tile(card: Card, thumbs: Thumbs, starred: bool, picked: bool) -> str:

@@ -117,7 +117,6 @@ class Visit:
     sheets: list[Sheet] = field(default_factory=list)
     shown: Sheet | None = None
     pick: Pick | None = None
-    deleted: tuple[str, int] | None = None  # the last deletion: its name in the trash, and how many pictures
 
     def shelf(self, shelves: Shelves) -> Shelf:
         """Where this visitor's pictures are."""

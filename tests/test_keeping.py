@@ -26,7 +26,8 @@ from pipeline_utils.reopen import choose, restore
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import Shelf
 from pipeline_utils.stars import Stars
-from pipeline_utils.studio import Studio, _sweep_folder
+from pipeline_utils.studio import Studio
+from pipeline_utils.sweeping import sweep_pictures
 from pipeline_utils.thumbs import Thumbs
 from pipeline_utils.trash import KEEP_HOURS, Trash
 from pipeline_utils.visit import Visit
@@ -106,7 +107,7 @@ def test_pictures_that_are_too_old_go_with_all_that_belongs_to_them(shelf):
             for each in (path, thumb, shelf.folder / ".stars" / picture.id):
                 aged(each, 3)
     Trash(shelf).take([shelf.get(gone.id).name])
-    _sweep_folder(shelf.folder, 3600)
+    sweep_pictures(shelf.folder, 3600)
     files = sorted(path.name for path in shelf.folder.rglob("*") if path.is_file())
     assert files == sorted([shelf.get(kept.id).name, kept.id, kept.id + ".webp"])
 
@@ -261,7 +262,9 @@ def test_fifteen_hundred_pictures_are_shown_a_page_at_a_time(tiny_sd_folder, tmp
     request = SimpleNamespace(session_hash="a")
     left = shelves.remove(visit, "", "", "", False, 60, event, request)
     assert "500 pictures deleted" in left["shelf"]
-    back = shelves.undo(visit, "", "", "", False, 60, request)
+    (deletion,) = Trash(ground).deletions()
+    asked = gr.EventData(None, {"deletion": deletion.name, "open": False})
+    back = shelves.restore(visit, "", "", "", False, 60, asked, request)
     assert "500 pictures are back" in back["shelf"]
     assert [card.id for card in visit.album(studio.shelves).newest_first()] == every
 

@@ -98,7 +98,7 @@ def test_what_a_client_forges_is_refused(app):
     assert wire.send("page_first_round", fields)["success"]
     for index in (99, 2, -1, "0", None, True, [0], 0.0):
         assert "no such picture" in said(wire.send("page_pick", [None], {"index": index, "value": {}}))
-    stale = {"image": {"path": str(app.data / "waiting.png")}}
+    stale = {"image": {"path": str(app.data / "cache" / "waiting.png")}}
     assert "Pick again" in said(wire.send("page_pick", [None], {"index": 0, "value": stale}))
     for value in ({}, {"image": None}, "x", None, {"image": {"path": 7}}):
         assert "Pick again" in said(wire.send("page_pick", [None], {"index": 0, "value": value}))
