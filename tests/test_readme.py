@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
+from packaging.requirements import Requirement
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,12 +89,21 @@ def test_a_newcomer_follows_the_readme(repository):
     with serving(start.replace("<this repository>", str(repository)), repository.parent, free_port(), data) as url:
         snippet = programs.replace("http://127.0.0.1:7860", url) + "\nprint(pick['file'], again['pictures'][0]['id'])"
         said = subprocess.run([python, "-c", snippet], cwd=folder, capture_output=True, text=True, check=True).stdout
+        client = Client(url, verbose=False, download_files=str(repository.parent / "made"))
+        ours = client.predict("a dog", seeds="0-3", api_name="/first_round")["pictures"]
+        styles = [", 3d", ", flat", ", line art", ", sticker"]
+        ours += client.predict(ours[2]["id"], styles, api_name="/second_round")["pictures"][1:]
     equal, files = said.strip().splitlines()[-2:]
     assert equal == "True"
 
-    # 2. The lines of plain diffusers, in the same checkout.
-    check = plain + "\nassert len(round_one) == len(round_two) == 4\n"
-    subprocess.run([python, "-c", check], cwd=folder, check=True, capture_output=True)
+    # 2. The lines of plain diffusers, in the same checkout: "the app's pictures equal theirs pixel for pixel".
+    kept = [str(repository.parent / f"plain-{n}.png") for n in range(8)]
+    save = f"\nfor image, file in zip(round_one + round_two, {kept}, strict=True):\n    image.save(file)\n"
+    subprocess.run([python, "-c", plain + save], cwd=folder, check=True, capture_output=True)
+    same = [
+        Image.open(one).tobytes() == Image.open(other["file"]).tobytes() for one, other in zip(kept, ours, strict=True)
+    ]
+    assert same == [True] * 8
 
     # 3. The commands, on pictures that were just made.
     made = Path(files.split()[0])
@@ -126,3 +137,10 @@ def test_the_front_matter_is_one_a_space_accepts():
     assert len(front["short_description"]) <= 60
     colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {front["colorFrom"], front["colorTo"]} <= colors
+
+
+def test_torch_is_a_release_that_zerogpu_runs():
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    (torch,) = (Requirement(line) for line in lines if line.startswith("torch>"))
+    runs = ["2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0"]
+    assert list(torch.specifier.filter(["2.7.1", "2.9.0", "2.12.0", "2.13.1", "2.14.0", "2.14.1", *runs])) == runs
