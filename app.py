@@ -11,6 +11,7 @@ from pipeline_utils.settings import parse
 
 settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
 os.environ["GRADIO_TEMP_DIR"] = str(settings.cache / "uploads")
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.cache / "torch"))  # torch would take the system's /tmp
 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
