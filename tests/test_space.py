@@ -128,6 +128,7 @@ def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(spac
         visitor.ask(prompt, "0-1", steps=2)
         visitor.expect_done(2)
         visitor.tiles.first.click()
+        expect(visitor.pick).to_contain_text("seed 0")
         expect(visitor.next).to_be_enabled()
         visitor.next.click()
         visitor.expect_done(5)
@@ -137,6 +138,8 @@ def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(spac
     assert sorted(len(list(shelf.glob("seed-*.png"))) for shelf in shelves) == [7, 7]
     written = {Path(line) for line in noted.read_text("utf-8").splitlines()}
     assert any(path.is_relative_to(bucket / "pictures") for path in written)
+    assert [path for path in written if path.is_relative_to(app.data / "tmp") and path.parent != app.data / "tmp"] == []
+    assert [path.name for path in written if path.name.startswith("torchinductor")] == []
     own = (app.data, Path("/dev"), Path("/proc"))
     outside = sorted(str(path) for path in written if not any(path.is_relative_to(place) for place in own))
     assert outside == [], json.dumps(outside, indent=1)
