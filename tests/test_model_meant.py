@@ -184,13 +184,13 @@ def test_a_replay_in_another_format_waits_for_the_rounds_that_run(tiny_sd_folder
     while not isinstance(next(running), Started):
         pass
     formats = []
-    steps = here.generate
+    make = here.make
 
-    def generate(loaded, *arguments):
+    def noted(loaded, *arguments):
         formats.append(loaded.dtype)
-        return steps(loaded, *arguments)
+        make(loaded, *arguments)
 
-    here.generate = generate
+    here.make = noted
     verdict = verify(here, decode(encode(there)))
     assert [e.picture.pixel_sha256 for e in made(running)] == own
     assert verdict.identical

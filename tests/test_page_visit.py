@@ -84,10 +84,11 @@ def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio
 
     studio.make = failing
     steps, parts = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")), {}
-    with pytest.raises(gr.Error) as told:
+    # What a person may read becomes a message here, the rest at the last edge (see test_edges).
+    with (
+        pytest.raises(gr.Error, match="Memory ran out") if isinstance(error, UserError) else pytest.raises(type(error))
+    ):
         parts.update((name, part) for step in steps for name, part in step.items())
-    assert ("Memory ran out" in told.value.message) == isinstance(error, UserError)
-    assert "/secret" not in told.value.message
     assert "Ended early; 3 pictures kept." in parts["status"]
     assert (parts["make"]["interactive"], parts["stop"]["visible"]) == (True, False)
     assert [place.recipe.seed for place in visit.shown.round.places] == [0, 1, 2]
