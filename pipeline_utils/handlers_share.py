@@ -67,8 +67,10 @@ class Share:
             parts["strength"] = gr.update(value=link.values["variation_strength"])
         return parts | self._filled(link, spec)
 
-    def link_suffixes(self, kept: tuple[str, list[str]]) -> Parts:
-        """kept: the model that is chosen, and the link's suffixes; known to the server alone."""
+    def link_suffixes(self, kept: tuple[str, list[str]] | None) -> Parts:
+        """kept: the model that is chosen, and the link's suffixes; None once the server forgot them."""
+        if kept is None:
+            return {}
         return {"suffixes": gr.update(value=kept[1])}
 
     def link_model(self, visit: Visit, request: gr.Request) -> Parts:

@@ -188,6 +188,7 @@ def test_no_event_of_the_page_is_answered_with_nothing(app):
         for value in ("\ud800", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, [[7]], {}, 1e400):
             answer = wire.send(name, [value] * count, {"index": value, "id": value, "ids": value, "on": value})
             assert answer["success"] or answer["output"]["error"], (name, value, answer)
+    assert "An event of the page failed" not in app.log()
 
 
 def test_what_is_unexpected_is_logged_and_told_without_its_reason(tmp_path, monkeypatch):
