@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from .packages import LABELS, SETS
-from .presets import Preset
-from .sampling import assemble_pipeline
-
-SAMPLERS = {"DDIM": DDIMScheduler, "DPM++ 2M": DPMSolverMultistepScheduler}
+from .data.looks import STYLES
+from .data.packages import LABELS, SETS
+from .data.words import GROUNDS
+from .model.unet import build_scheduler
 
 
 @dataclass(frozen=True)
@@ -22,31 +22,54 @@ class Defaults:
     """What the app starts with; chosen by looking at sheets."""
 
     sampler: str = "DDIM"
-    num_inference_steps: int = 12
-    guidance_scale: float = 4.0
+    num_inference_steps: int = 4
+    guidance_scale: float = 1.0
     example_prompts: tuple[str, ...] = (
-        "a burger",
+        "a car",
         "a lion",
-        "a strawberry",
-        "an avocado",
-        "a star on a blue background",
-        "a pumpkin at night",
+        "a burger",
+        "a house",
+        "a dog on a blue background",
+        "a train at night",
     )
     default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", trending", ", colorful")
 
 
-def with_sampler(pipe: StableDiffusionPipeline, sampler: str) -> StableDiffusionPipeline:
-    """The pipeline with a sampler of SAMPLERS; all share noise levels and prediction type."""
-    pipe.scheduler = SAMPLERS[sampler].from_config(pipe.scheduler.config)
+def assemble_pipeline(
+    vae: AutoencoderKL, text: CLIPTextModel, tokenizer: CLIPTokenizer, unet: UNet2DConditionModel
+) -> StableDiffusionPipeline:
+    pipe = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def export(preset: Preset, work: Path, folder: Path, defaults: Defaults, extras: dict[str, str]) -> None:
+def own_words(names: list[str], synonyms: list[list[str]], hints: dict[str, list[str]]) -> dict:
+    """What the model knows, for a page that tells people: words.json of the folder.
+
+    ``near``: for a word that is not known, things that are.
+    """
+    return {
+        "things": {name: words for name, words in zip(names, synonyms, strict=True)},
+        "styles": list(STYLES[1:]),
+        "backgrounds": [phrase for ground in GROUNDS for phrase in ground.phrases],
+        "near": hints,
+    }
+
+
+def export(pipe: StableDiffusionPipeline, folder: Path, defaults: Defaults, texts: dict[str, str]) -> None:
     """Save fp16 safetensors aside, then swap: ``folder`` always holds a whole pipeline.
 
-    ``extras``: further text files by name (model card).
+    ``texts``: further files by name (model card, words.json).
     """
-    pipe = with_sampler(assemble_pipeline(preset, work), defaults.sampler)
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     pipe.to(dtype=torch.float16).save_pretrained(aside, safe_serialization=True)
@@ -54,32 +77,59 @@ def export(preset: Preset, work: Path, folder: Path, defaults: Defaults, extras:
     # `from_pretrained(folder)` would mix the two.
     config = aside / "text_encoder" / "config.json"
     config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
+    side = pipe.vae.config.sample_size
     settings = {
         "num_inference_steps": defaults.num_inference_steps,
         "guidance_scale": defaults.guidance_scale,
         "sampler": defaults.sampler,
-        "width": preset.size,
-        "height": preset.size,
+        "width": side,
+        "height": side,
         "example_prompts": list(defaults.example_prompts),
         "default_suffixes": list(defaults.default_suffixes),
     }
-    (aside / "second_round.json").write_text(json.dumps(settings, indent=2) + "\n")
-    (aside / "LICENSE").write_text(licence_note())
-    for name, text in extras.items():
-        (aside / name).write_text(text)
+    texts = texts | {"second_round.json": json.dumps(settings, indent=2) + "\n", "LICENSE": licence_note()}
+    for name, text in texts.items():
+        (aside / name).write_text(text, "utf-8")
     for file in aside.rglob("*.safetensors"):
         file.chmod(0o644)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     aside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
+def load_pipeline(folder: Path) -> DiffusionPipeline:
+    pipe = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def make_pictures(
+    pipe: DiffusionPipeline, prompts: list[str], seeds: list[int], steps: int, guidance: float, batch: int = 32
+) -> torch.Tensor:
+    """One picture for each (prompt, seed), [n, 3, s, s] in [0, 1]."""
+    parts = []
+    for start in range(0, len(prompts), batch):
+        here = slice(start, start + batch)
+        # Noise is drawn on the CPU: the same seed means the same picture on any machine.
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[here]]
+        made = pipe(
+            prompts[here],
+            generator=generators,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            output_type="pt",
+        )
+        parts.append(made.images.float().cpu())
+    return torch.cat(parts)
+
+
 def licence_note() -> str:
     """Attribution of the pictures that the weights were trained on."""
-    lines = [f"- {item.style}: {item.package} {item.version}, {item.author}, {item.licence}" for item in SETS]
+    lines = [f"- {item.package} {item.version}, {item.author}, {item.licence}" for item in SETS]
     return (
         "The weights, configuration and text in this folder are offered under the Apache\n"
         "License 2.0 as far as rights of the project's authors exist in them.\n\n"

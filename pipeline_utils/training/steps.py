@@ -1,157 +1,169 @@
-"""The steps of making the model, each from files to files, in the order they run."""
+"""The steps from packages to weights. Each reads what those before it left in one folder."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import Book, Tokens, fragment_tokens, make_book
-from .components import Components, load_components
-from .concepts import load_concepts
-from .meanings import Meanings, find_meanings
-from .packages import fetch
+from .data import meanings as words
+from .data import things
+from .data.captions import Wording
+from .data.meanings import Meanings
+from .data.packages import fetch
+from .data.render import Drawings, render
+from .data.scenes import Stage
+from .data.words import with_article
+from .export import Defaults, assemble_pipeline, export, load_pipeline, own_words
+from .judge import sheets
+from .judge.card import card
+from .judge.evaluate import Extent, evaluate, spread, table
+from .judge.latents import measure_latents
+from .model.latents import Atlas
+from .model.text import build_tokenizer
+from .model.unet import Denoiser
 from .presets import Preset
-from .progress import Budget
-from .render import Pictures, render
-from .restore import restore
-from .runtime import Place
-from .sampling import load_tokenizer
-from .text import Lessons, load_text, train_text
-from .tokens import build_tokenizer
-from .unet import train_unet
-from .vae import train_vae
+from .train.decoder import load_decoder, train_decoder
+from .train.denoiser import load_denoiser, train_denoiser
+from .train.runs import Workers
+from .train.text import Lessons, train_text
+
+ONE_RUN = "This copy is one run of these steps."
+SHOWN = ("dog", "cat", "lion", "burger", "car", "train", "house", "guitar")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workshop:
-    """Where files go and how a run is made."""
+    """A preset, a folder that archives and checkpoints are kept in, and who does the work."""
 
     preset: Preset
     root: Path
-    place: Place
+    workers: Workers
 
     @property
-    def packages(self) -> Path:
-        return self.root / "npm"
+    def archives(self) -> Path:
+        return self.root / "archives"
 
     @property
     def folder(self) -> Path:
         return self.root / self.preset.name
 
-    def budget(self, step: str, minutes: float | None, steps: int | None) -> Budget:
-        if steps is not None:
-            return Budget(steps=steps)
-        return Budget(minutes=self.preset.minutes[step] if minutes is None else minutes)
+    @cached_property
+    def stage(self) -> Stage:
+        return Stage(Drawings.load(self.folder / "drawings.pt"))
 
-    def pictures(self) -> Pictures:
-        return Pictures.load(self.folder / "pictures.pt")
+    @cached_property
+    def atlas(self) -> Atlas:
+        return Atlas(self.stage.drawings, self.preset.content)
 
+    @cached_property
     def meanings(self) -> Meanings:
         return Meanings.load(self.folder / "meanings.pt")
 
-    def components(self) -> Components:
-        return load_components(self.preset, self.pictures(), self.folder)
+    @cached_property
+    def wording(self) -> Wording:
+        return Wording(self.stage.drawings.names, self.meanings.used, self.preset.odds)
 
-    def book(self) -> Book:
-        pictures = self.pictures()
-        return make_book(pictures.names, self.meanings().used)
+    @cached_property
+    def tokenizer(self) -> CLIPTokenizer:
+        return CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+
+    def denoiser(self) -> tuple[Denoiser, CLIPTextModel]:
+        return load_denoiser(self.preset, self.tokenizer, self.folder / "denoiser.pt")
 
 
 def run_fetch(shop: Workshop) -> None:
-    for archive in fetch(shop.packages):
-        print(archive.name)
+    fetch(shop.archives)
 
 
 def run_render(shop: Workshop) -> None:
     shop.folder.mkdir(parents=True, exist_ok=True)
-    concepts = load_concepts(shop.packages, shop.preset.concepts)
-    pictures = render(shop.packages, concepts, shop.preset.source)
-    drawn = pictures.table.amax(1) >= 0
-    print(f"{len(pictures.rgba)} pictures of {int(drawn.sum())} concepts")
-    keep(pictures, drawn).save(shop.folder / "pictures.pt")
-
-
-def keep(pictures: Pictures, rows: torch.Tensor) -> Pictures:
-    """Only the concepts that some set has drawn, so that none is asked for in vain."""
-    new_id = rows.cumsum(0) - 1
-    chosen = rows.nonzero().flatten().tolist()
-    return Pictures(
-        pictures.rgba,
-        new_id[pictures.concept],
-        pictures.style,
-        pictures.table[rows],
-        [pictures.names[i] for i in chosen],
-        [pictures.tags[i] for i in chosen],
-    )
-
-
-def run_vae(shop: Workshop, minutes: float | None = None, steps: int | None = None) -> None:
-    pictures = shop.pictures().to(shop.place.device)
-    budget = shop.budget("vae", minutes, steps)
-    train_vae(shop.preset, pictures, shop.components(), shop.folder, budget, shop.place)
+    chosen = things.load_things(shop.archives, shop.preset.things)
+    render(shop.archives, chosen, shop.preset.side).save(shop.folder / "drawings.pt")
 
 
 def run_words(shop: Workshop) -> None:
-    """Meanings and tokenizer: what text training starts from."""
-    everything = load_concepts(shop.packages, "all")
-    names = set(shop.pictures().names)
-    concepts = [c for c in load_concepts(shop.packages, shop.preset.concepts) if c.name in names]
-    find_meanings(concepts, everything).save(shop.folder / "meanings.pt")
+    chosen = things.load_things(shop.archives, shop.preset.things)
+    words.find_meanings(chosen, things.rivals(shop.archives, chosen)).save(shop.folder / "meanings.pt")
     save_tokenizer(shop)
 
 
 def save_tokenizer(shop: Workshop) -> None:
-    shape = shop.preset.text
-    tokenizer = build_tokenizer(shop.book(), shop.meanings(), shape.vocabulary, shape.length)
-    tokenizer.save_pretrained(shop.folder / "tokenizer")
+    heard = [*shop.meanings.words, *(word for row in shop.meanings.held_out for word in row)]
+    build_tokenizer(shop.wording.spoken(), heard, shop.preset).save_pretrained(shop.folder / "tokenizer")
 
 
-def word_tokens(words: list[str], tokenizer) -> Tokens:
-    """Single words as fragments."""
-    book = Book(words, torch.empty(0), torch.empty(0), torch.empty(0))
-    return fragment_tokens(book, tokenizer)
+def run_text(shop: Workshop) -> None:
+    lessons = Lessons(shop.wording, shop.meanings)
+    train_text(shop.preset, shop.stage, lessons, shop.tokenizer, shop.folder / "text.pt", shop.workers)
 
 
-def run_text(shop: Workshop, minutes: float | None = None, steps: int | None = None) -> None:
-    tokenizer, book, meanings = load_tokenizer(shop.folder), shop.book(), shop.meanings()
-    lessons = Lessons(
-        shop.preset,
-        book,
-        fragment_tokens(book, tokenizer),
-        word_tokens(meanings.words, tokenizer),
-        meanings,
+def run_denoiser(shop: Workshop, until: int | None = None) -> None:
+    train_denoiser(shop.preset, shop.stage, shop.atlas, shop.wording, shop.tokenizer, shop.folder, shop.workers, until)
+
+
+def run_decoder(shop: Workshop, until: int | None = None) -> None:
+    train_decoder(shop.preset, shop.stage, shop.atlas, shop.folder, shop.workers, until)
+
+
+def run_measure(shop: Workshop) -> None:
+    model, text = shop.denoiser()
+    report = measure_latents(model, text, shop.tokenizer, shop.stage, shop.atlas, shop.wording)
+    (shop.folder / "latents.json").write_text(json.dumps(report, indent=1))
+    for steps, values in report.items():
+        print(f"{steps:3} steps:", ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+
+
+def read_report(path: Path) -> dict | None:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def run_export(shop: Workshop, output: Path) -> None:
+    model, text = shop.denoiser()
+    vae = load_decoder(shop.preset, shop.folder)
+    names = shop.stage.drawings.names
+    known = own_words(names, shop.meanings.used, words.hints(shop.meanings, names))
+    about = card(shop.preset, names, Defaults(), read_report(shop.folder / "report.json"), ONE_RUN)
+    texts = {"README.md": about, "words.json": json.dumps(known, ensure_ascii=False) + "\n"}
+    export(assemble_pipeline(vae, text, shop.tokenizer, model.unet), output, Defaults(), texts)
+    print(f"{output}: {sum(f.stat().st_size for f in output.rglob('*') if f.is_file()) / 1e6:.0f} MB")
+
+
+def run_evaluate(shop: Workshop, output: Path, extent: Extent | None = None) -> None:
+    if (latents := read_report(shop.folder / "latents.json")) is None:
+        raise FileNotFoundError("latents.json is missing: run the step measure first")
+    path = shop.folder / "judge.pt"
+    report, made = evaluate(
+        output, shop.preset, shop.stage, shop.meanings, latents, path, shop.workers, extent or Extent()
     )
-    table = shop.pictures().table
-    budget = shop.budget("text", minutes, steps)
-    train_text(shop.preset, table, lessons, tokenizer, shop.folder, budget, shop.place)
+    (shop.folder / "report.json").write_text(json.dumps(report, indent=1))
+    torch.save((made * 255).round().byte(), shop.folder / "made.pt")  # the sheets show them, too
+    print(table(report))
 
 
-def run_restore(shop: Workshop, source: Path) -> None:
-    for path in restore(shop.preset, source, shop.folder):
-        print(path.name)
+def run_sheets(shop: Workshop, output: Path, folder: Path) -> None:
+    pipe, own = load_pipeline(output), read_report(output / "second_round.json")
+    steps, guidance = own["num_inference_steps"], own["guidance_scale"]
+    made = torch.load(shop.folder / "made.pt", weights_only=True) / 255  # by run_evaluate
+    names = shop.stage.drawings.names
+    shown = [name for name in SHOWN if name in names] or names[:2]
+    suffixes = [*own["default_suffixes"], ", sticker", ", neon"]
+    sheets.save(sheets.grid(made, 16), folder / "things.webp")
+    sheets.save(sheets.styles_sheet(pipe, shown, steps, guidance), folder / "styles.webp")
+    for name, prompt in {
+        "rounds": with_article(shown[0]),
+        "rounds-night": f"{with_article(shown[-1])} at night",
+    }.items():
+        sheets.save(sheets.rounds_sheet(pipe, prompt, suffixes, 4, steps, guidance), folder / f"{name}.webp")
+    some = made[spread(24, len(made))]
+    sheets.save(sheets.neighbours_sheet(shop.stage.drawings, some), folder / "nearest-training.webp")
 
 
-def run_unet(
-    shop: Workshop, minutes: float | None = None, steps: int | None = None, favour: Sequence[str] = ()
-) -> None:
-    tokenizer, book, pictures = load_tokenizer(shop.folder), shop.book(), shop.pictures()
-    favoured = tuple(pictures.names.index(name) for name in favour)
-    train_unet(
-        replace(shop.preset, odds=replace(shop.preset.odds, favoured=favoured)),
-        pictures.to(shop.place.device),
-        book,
-        fragment_tokens(book, tokenizer),
-        load_text(shop.preset, tokenizer, shop.folder),
-        shop.components(),
-        shop.folder,
-        shop.budget("unet", minutes, steps),
-        shop.place,
-    )
-
-
-def write_report(shop: Workshop, report: dict) -> None:
-    (shop.folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+def run_card(shop: Workshop, output: Path) -> None:
+    report = read_report(shop.folder / "report.json")
+    text = card(shop.preset, shop.stage.drawings.names, Defaults(), report, ONE_RUN)
+    (output / "README.md").write_text(text, "utf-8")

@@ -1,0 +1,1 @@
+"""What the model is taught: drawings, looks, scenes and their captions."""

@@ -1,0 +1,1 @@
+"""Measures, sheets and the card of a trained model."""

@@ -1,0 +1,1 @@
+"""The parts of the model: latents, denoiser, decoder, text encoder."""

@@ -1,0 +1,137 @@
+"""The denoiser's training: on a sampler's own stops.
+
+What a scene's latents are is a function of the prompt and of the draws in the noise, so the
+model could know them at the first step. Where it does not yet, it predicts a mean. Trained as
+usual, on true latents with noise, later steps then take that blurred mean for a truth and
+settle on one of the drawings it is made of, often a wrong one: more steps were worse. Here each
+state comes from the model's own guess before, as DDIM would reach it, and the aim stays the
+true latents: every further step is one more chance to read the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from ..data.captions import Wording
+from ..data.scenes import Stage
+from ..model.latents import Atlas, Layout, noise_for
+from ..model.text import build_text, token_ids
+from ..model.unet import Denoiser, build_scheduler
+from ..presets import Preset
+from .runs import Training, Workers, load_average, prefixed
+
+THIRD_STOP = 0.3  # of the batches are taken to a third stop
+LEAST = 40  # the lowest timestep of a stop
+READING = 0.2  # weight of the reader's error
+WEIGHTS = {"ramp": 0.3, "carry": 0.2}  # of channels that are easily learned; the rest weigh 1
+TEXT_SHARE = 0.3  # of the rate: what the encoder was taught before is not to be lost
+
+
+def channel_weights(layout: Layout) -> torch.Tensor:
+    weights = torch.ones(1, layout.channels, 1, 1)
+    for name, value in WEIGHTS.items():
+        weights[:, layout.slices[name]] = value
+    return weights
+
+
+def levels(timesteps: torch.Tensor, alphas: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Signal and noise [n, 1, 1, 1] at timesteps [n]."""
+    level = alphas[timesteps].view(-1, 1, 1, 1)
+    return level.sqrt(), (1 - level).sqrt()
+
+
+def stops(n: int, generator: torch.Generator) -> torch.Tensor:
+    """Falling timesteps [n, 3] of a sampler's first stops; the first is pure noise."""
+    first = torch.full((n,), 999.0)
+    second = LEAST + (970 - LEAST) * torch.rand(n, generator=generator)
+    third = LEAST + (0.9 * second - LEAST).clamp(min=0) * torch.rand(n, generator=generator)
+    return torch.stack([first, second, third], 1).long()
+
+
+def chain(
+    model: Denoiser,
+    text: CLIPTextModel,
+    alphas: torch.Tensor,
+    weights: torch.Tensor,
+    latents: torch.Tensor,
+    noise: torch.Tensor,
+    draws: torch.Tensor,
+    ids: torch.Tensor,
+    timesteps: torch.Tensor,
+) -> Iterator[torch.Tensor]:
+    """The loss at each stop, each state made of the guess before.
+
+    latents, noise [n, c, 8, 8]; draws [n, 8]; prompt ids [n, length]; timesteps [n, stops].
+    """
+    state = left = noise
+    for number, at in enumerate(timesteps.unbind(1)):
+        guess = model(state, at, text(ids).last_hidden_state)
+        loss = (weights * (guess - latents).square()).mean()
+        yield loss + READING * F.mse_loss(model.read(), draws) if number == 0 else loss
+        guess = guess.detach()
+        if number + 1 < timesteps.shape[1]:
+            if number:  # the noise that a sampler believes in by now
+                signal, sigma = levels(at, alphas)
+                left = (state - signal * guess) / sigma
+            signal, sigma = levels(timesteps[:, number + 1], alphas)
+            state = signal * guess + sigma * left
+
+
+def train_denoiser(
+    preset: Preset,
+    stage: Stage,
+    atlas: Atlas,
+    wording: Wording,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
+    workers: Workers,
+    until: int | None = None,
+) -> None:
+    """Train ``folder/denoiser.pt``, UNet and text encoder together, the latter from ``folder/text.pt``."""
+    torch.manual_seed(preset.seed)
+    model, text = Denoiser(preset), build_text(preset, tokenizer)
+    groups = [
+        {"params": list(model.parameters()), "share": 1.0},
+        {"params": list(text.parameters()), "share": TEXT_SHARE},
+    ]
+    run, named = preset.unet_run, prefixed(model=model, text=text)
+    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=run.weight_decay, fused=True)
+    training = Training(run, named, [optimiser], folder / "denoiser.pt", workers, preset.seed + 1)
+    training.resume(earlier=folder / "text.pt")
+    random, weights, alphas = training.generator, channel_weights(atlas.layout), build_scheduler().alphas_cumprod
+
+    def draw() -> tuple:
+        scenes = stage.random(run.batch, preset.odds, random)
+        latents = atlas.latents(stage, scenes)
+        noise = noise_for(scenes.draws, latents.shape[1], random)
+        ids = token_ids(tokenizer, wording.captions(scenes, int(torch.randint(2**31, (), generator=random))))
+        count = 3 if torch.rand((), generator=random) < THIRD_STOP else 2
+        return latents, noise, scenes.draws, ids, stops(run.batch, random)[:, :count]
+
+    training.loop(draw, lambda *part: chain(model, text, alphas, weights, *part), until)
+
+
+def load_denoiser(preset: Preset, tokenizer: CLIPTokenizer, path: Path) -> tuple[Denoiser, CLIPTextModel]:
+    """The averaged weights of a trained denoiser and of the text encoder that goes with it."""
+    model, text = Denoiser(preset), build_text(preset, tokenizer)
+    load_average(path, prefixed(model=model, text=text))
+    return model.eval().requires_grad_(False), text.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def sample(model: Denoiser, noise: torch.Tensor, prompt: torch.Tensor, steps: int, batch: int = 64) -> torch.Tensor:
+    """DDIM from noise [n, c, 8, 8] under prompts [n, length, width]."""
+    scheduler = build_scheduler()
+    scheduler.set_timesteps(steps)
+    parts = []
+    for state, words in zip(noise.split(batch), prompt.split(batch), strict=True):
+        for t in scheduler.timesteps:
+            guess = model(state, t.expand(len(state)), words)
+            state = scheduler.step(guess, t, state).prev_sample
+        parts.append(state)
+    return torch.cat(parts)
