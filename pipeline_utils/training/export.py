@@ -117,11 +117,7 @@ def make_pictures(
         # Noise is drawn on the CPU: the same seed means the same picture on any machine.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[here]]
         made = pipe(
-            prompts[here],
-            generator=generators,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            output_type="pt",
+            prompts[here], generator=generators, num_inference_steps=steps, guidance_scale=guidance, output_type="pt"
         )
         parts.append(made.images.float().cpu())
     return torch.cat(parts)

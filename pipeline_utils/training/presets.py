@@ -13,7 +13,7 @@ ODDS = Odds()
 class TextShape:
     """CLIPTextModel with a byte-pair vocabulary of its own."""
 
-    vocabulary: int = 4096
+    vocabulary: int = 6144
     width: int = 256
     layers: int = 2
     heads: int = 4
@@ -77,7 +77,6 @@ class Preset:
     unet: UnetShape = UnetShape()
     decoder: DecoderShape = DecoderShape()
     odds: Odds = ODDS
-    text_run: Run = Run(samples=400_000, batch=128, rate=1e-3, ema=0.995)
     unet_run: Run = Run(samples=3_000_000, batch=64, rate=1e-3)
     decoder_run: tuple[Level, ...] = (
         Level(block=0, samples=24_000, batch=32, rate=2.0e-3),
@@ -97,7 +96,11 @@ class Preset:
 
 SMOKE_LEVELS = (Level(block=0, samples=8, batch=4, rate=1e-3), Level(block=2, samples=8, batch=4, rate=1e-3))
 PRESETS: dict[str, Preset] = {
-    "few": Preset("few", things=24, text_run=Run(samples=80_000, batch=128, rate=1e-3, ema=0.98), unet_run=Run(samples=600_000, batch=32, rate=1e-3)),
+    "few": Preset(
+        "few",
+        things=24,
+        unet_run=Run(samples=600_000, batch=32, rate=1e-3),
+    ),
     "some": Preset("some", things=100, unet_run=Run(samples=2_000_000, batch=64, rate=1e-3)),
     "all": Preset("all", things=240, unet_run=Run(samples=5_000_000, batch=64, rate=1e-3)),
     "smoke": Preset(
@@ -108,7 +111,6 @@ PRESETS: dict[str, Preset] = {
         text=TextShape(vocabulary=600, width=32, layers=1, heads=2, length=24),
         unet=UnetShape(widths=(32, 32), layers=(1, 1), attention=(True, True), head_width=8, groups=4),
         decoder=DecoderShape(widths=(8, 16, 16)),
-        text_run=Run(samples=8, batch=4, rate=1e-3, warmup=2),
         unet_run=Run(samples=8, batch=4, rate=1e-3, warmup=2),
         decoder_run=SMOKE_LEVELS,
         pool=8,

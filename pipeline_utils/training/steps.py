@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from .data import meanings as words
 from .data import things
@@ -24,13 +25,11 @@ from .judge.card import card
 from .judge.evaluate import Extent, evaluate, spread, table
 from .judge.latents import measure_latents
 from .model.latents import Atlas
-from .model.text import build_tokenizer
-from .model.unet import Denoiser
+from .model.text import build_tokenizer, find_embeddings, load_tokenizer
 from .presets import Preset
 from .train.decoder import load_decoder, train_decoder
 from .train.denoiser import load_denoiser, train_denoiser
 from .train.runs import Workers
-from .train.text import Lessons, train_text
 
 ONE_RUN = "This copy is one run of these steps."
 SHOWN = ("dog", "cat", "lion", "burger", "car", "train", "house", "guitar")
@@ -62,18 +61,15 @@ class Workshop:
 
     @cached_property
     def meanings(self) -> Meanings:
-        return Meanings.load(self.folder / "meanings.pt")
+        return Meanings.load(self.folder / "meanings.json")
 
     @cached_property
     def wording(self) -> Wording:
         return Wording(self.stage.drawings.names, self.meanings.used, self.preset.odds)
 
-    @cached_property
+    @property
     def tokenizer(self) -> CLIPTokenizer:
-        return CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-
-    def denoiser(self) -> tuple[Denoiser, CLIPTextModel]:
-        return load_denoiser(self.preset, self.tokenizer, self.folder / "denoiser.pt")
+        return load_tokenizer(self.folder)
 
 
 def run_fetch(shop: Workshop) -> None:
@@ -88,22 +84,20 @@ def run_render(shop: Workshop) -> None:
 
 def run_words(shop: Workshop) -> None:
     chosen = things.load_things(shop.archives, shop.preset.things)
-    words.find_meanings(chosen, things.rivals(shop.archives, chosen)).save(shop.folder / "meanings.pt")
-    save_tokenizer(shop)
+    words.find_meanings(chosen, things.rivals(shop.archives, chosen)).save(shop.folder / "meanings.json")
+    save_tokens(shop, words.dictionary(), words.embed)
 
 
-def save_tokenizer(shop: Workshop) -> None:
-    heard = [*shop.meanings.words, *(word for row in shop.meanings.held_out for word in row)]
-    build_tokenizer(shop.wording.spoken(), heard, shop.preset).save_pretrained(shop.folder / "tokenizer")
-
-
-def run_text(shop: Workshop) -> None:
-    lessons = Lessons(shop.wording, shop.meanings)
-    train_text(shop.preset, shop.stage, lessons, shop.tokenizer, shop.folder / "text.pt", shop.workers)
+def save_tokens(shop: Workshop, dictionary: list[str], embed: Callable[[list[str]], torch.Tensor]) -> None:
+    """The tokenizer and its tokens' embeddings."""
+    whole = shop.wording.spoken() + [word for row in shop.meanings.held_out for word in row]
+    tokenizer = build_tokenizer(whole, dictionary, shop.preset)
+    tokenizer.save_pretrained(shop.folder / "tokenizer")
+    torch.save(find_embeddings(tokenizer, embed, shop.preset), shop.folder / "tokens.pt")
 
 
 def run_denoiser(shop: Workshop, until: int | None = None) -> None:
-    train_denoiser(shop.preset, shop.stage, shop.atlas, shop.wording, shop.tokenizer, shop.folder, shop.workers, until)
+    train_denoiser(shop.preset, shop.stage, shop.atlas, shop.wording, shop.folder, shop.workers, until)
 
 
 def run_decoder(shop: Workshop, until: int | None = None) -> None:
@@ -111,7 +105,7 @@ def run_decoder(shop: Workshop, until: int | None = None) -> None:
 
 
 def run_measure(shop: Workshop) -> None:
-    model, text = shop.denoiser()
+    model, text = load_denoiser(shop.preset, shop.folder)
     report = measure_latents(model, text, shop.tokenizer, shop.stage, shop.atlas, shop.wording)
     (shop.folder / "latents.json").write_text(json.dumps(report, indent=1))
     for steps, values in report.items():
@@ -123,10 +117,10 @@ def read_report(path: Path) -> dict | None:
 
 
 def run_export(shop: Workshop, output: Path) -> None:
-    model, text = shop.denoiser()
+    model, text = load_denoiser(shop.preset, shop.folder)
     vae = load_decoder(shop.preset, shop.folder)
     names = shop.stage.drawings.names
-    known = own_words(names, shop.meanings.used, words.hints(shop.meanings, names))
+    known = own_words(names, shop.meanings.used, shop.meanings.hints)
     about = card(shop.preset, names, Defaults(), read_report(shop.folder / "report.json"), ONE_RUN)
     texts = {"README.md": about, "words.json": json.dumps(known, ensure_ascii=False) + "\n"}
     export(assemble_pipeline(vae, text, shop.tokenizer, model.unet), output, Defaults(), texts)

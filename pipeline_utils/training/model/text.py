@@ -1,9 +1,14 @@
-"""The text encoder: a small CLIPTextModel, and CLIP's tokenizer with a vocabulary of our own words."""
+"""The text encoder: a small CLIPTextModel, and CLIP's tokenizer with a vocabulary of our own words.
+
+Its token embeddings are those of a text-similarity model, and stay so: a word that no caption has
+lies where its meaning lies, and the layers above treat it as they have learned to treat its neighbours.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -14,9 +19,10 @@ from ..presets import Preset
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def build_text(preset: Preset, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def build_text(preset: Preset, tokenizer: CLIPTokenizer, embeddings: torch.Tensor | None = None) -> CLIPTextModel:
+    """``embeddings`` [vocabulary, width]: of the tokens, fixed; without them they are left to a checkpoint."""
     shape = preset.text
-    return CLIPTextModel(
+    text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=shape.vocabulary,
             hidden_size=shape.width,
@@ -31,10 +37,14 @@ def build_text(preset: Preset, tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    tokens = text.get_input_embeddings().weight.requires_grad_(False)
+    if embeddings is not None:
+        tokens.copy_(embeddings)
+    return text
 
 
-def build_tokenizer(spoken: Iterable[str], dictionary: Iterable[str], preset: Preset) -> CLIPTokenizer:
-    """Learn merges from the captions' words, weighted up, and a dictionary of English."""
+def build_tokenizer(spoken: list[str], dictionary: list[str], preset: Preset) -> CLIPTokenizer:
+    """Learn merges from the words that must be whole, weighted up, and a dictionary of English."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     # Every byte, alone and at a word's end: nothing a person types is ever unknown.
     base = [START, END, *alphabet, *(letter + "</w>" for letter in alphabet)]
@@ -48,18 +58,35 @@ def build_tokenizer(spoken: Iterable[str], dictionary: Iterable[str], preset: Pr
         min_frequency=2,
         show_progress=False,
     )
-    learner.train_from_iterator(list(spoken) * 60 + list(dictionary), trainer)
-    merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
-    vocab = {token: i for i, token in enumerate(base)}
-    kept = []
-    for left, right in merges:
+    learner.train_from_iterator(spoken * 60 + dictionary, trainer)
+    vocab, kept = {token: i for i, token in enumerate(base)}, []
+    for left, right in map(tuple, json.loads(learner.to_str())["model"]["merges"]):
         if left in vocab and right in vocab and len(vocab) < preset.text.vocabulary:
             vocab.setdefault(left + right, len(vocab))
             kept.append((left, right))
     return CLIPTokenizer(vocab=vocab, merges=kept, model_max_length=preset.text.length)
 
 
+def find_embeddings(tokenizer: CLIPTokenizer, embed: Callable[[list[str]], torch.Tensor], preset: Preset):
+    """[vocabulary, width]: what ``embed`` says of tokens that are whole words, in its main directions; noise for
+    pieces of words."""
+    generator = torch.Generator().manual_seed(preset.seed)
+    out = torch.randn(preset.text.vocabulary, preset.text.width, generator=generator)
+    whole = {i: t.removesuffix("</w>") for t, i in tokenizer.get_vocab().items() if t.endswith("</w>")}
+    whole = {i: word for i, word in whole.items() if word.isalpha() and len(word) > 1}
+    found = embed(list(whole.values()))
+    found = found - found.mean(0)
+    _, _, directions = torch.linalg.svd(found, full_matrices=False)
+    told = found @ directions[: preset.text.width].T
+    out[list(whole), : told.shape[1]] = told / told.square().mean().sqrt()
+    return out
+
+
 def token_ids(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
     """[n, length], padded and cut as the pipeline does it."""
     length = tokenizer.model_max_length
     return tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(folder / "tokenizer")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from ..data.captions import Wording
 from ..data.scenes import Stage
 from ..model.latents import Atlas, Layout, noise_for
-from ..model.text import build_text, token_ids
+from ..model.text import build_text, load_tokenizer, token_ids
 from ..model.unet import Denoiser, build_scheduler
 from ..presets import Preset
 from .runs import Training, Workers, load_average, prefixed
@@ -29,7 +29,6 @@ THIRD_STOP = 0.3  # of the batches are taken to a third stop
 LEAST = 40  # the lowest timestep of a stop
 READING = 0.2  # weight of the reader's error
 WEIGHTS = {"ramp": 0.3, "carry": 0.2}  # of channels that are easily learned; the rest weigh 1
-TEXT_SHARE = 0.3  # of the rate: what the encoder was taught before is not to be lost
 
 
 def channel_weights(layout: Layout) -> torch.Tensor:
@@ -87,22 +86,19 @@ def train_denoiser(
     stage: Stage,
     atlas: Atlas,
     wording: Wording,
-    tokenizer: CLIPTokenizer,
     folder: Path,
     workers: Workers,
     until: int | None = None,
 ) -> None:
-    """Train ``folder/denoiser.pt``, UNet and text encoder together, the latter from ``folder/text.pt``."""
+    """Train ``folder/denoiser.pt``: UNet and text encoder together."""
     torch.manual_seed(preset.seed)
-    model, text = Denoiser(preset), build_text(preset, tokenizer)
-    groups = [
-        {"params": list(model.parameters()), "share": 1.0},
-        {"params": list(text.parameters()), "share": TEXT_SHARE},
-    ]
+    tokenizer, tokens = load_tokenizer(folder), torch.load(folder / "tokens.pt", weights_only=True)
+    model, text = Denoiser(preset), build_text(preset, tokenizer, tokens)
     run, named = preset.unet_run, prefixed(model=model, text=text)
-    optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=run.weight_decay, fused=True)
-    training = Training(run, named, [optimiser], folder / "denoiser.pt", workers, preset.seed + 1)
-    training.resume(earlier=folder / "text.pt")
+    learning = {name: p for name, p in named.items() if p.requires_grad}
+    optimiser = torch.optim.AdamW(learning.values(), betas=(0.9, 0.99), weight_decay=run.weight_decay, fused=True)
+    training = Training(run, learning, [optimiser], folder / "denoiser.pt", workers, preset.seed + 1)
+    training.resume()
     random, weights, alphas = training.generator, channel_weights(atlas.layout), build_scheduler().alphas_cumprod
 
     def draw() -> tuple:
@@ -116,10 +112,12 @@ def train_denoiser(
     training.loop(draw, lambda *part: chain(model, text, alphas, weights, *part), until)
 
 
-def load_denoiser(preset: Preset, tokenizer: CLIPTokenizer, path: Path) -> tuple[Denoiser, CLIPTextModel]:
-    """The averaged weights of a trained denoiser and of the text encoder that goes with it."""
-    model, text = Denoiser(preset), build_text(preset, tokenizer)
-    load_average(path, prefixed(model=model, text=text))
+def load_denoiser(preset: Preset, folder: Path) -> tuple[Denoiser, CLIPTextModel]:
+    """The averaged weights of the trained denoiser and of its text encoder."""
+    tokens = torch.load(folder / "tokens.pt", weights_only=True)
+    model, text = Denoiser(preset), build_text(preset, load_tokenizer(folder), tokens)
+    named = prefixed(model=model, text=text)
+    load_average(folder / "denoiser.pt", {name: p for name, p in named.items() if p.requires_grad})
     return model.eval().requires_grad_(False), text.eval().requires_grad_(False)
 
 

@@ -68,10 +68,7 @@ def rate(run: Run, seen: int, step: int) -> float:
 
 
 class Training:
-    """One run of the parameters ``named``, kept at ``path``. It may be stopped and gone on with at any time.
-
-    An optimiser's group may have a ``share`` of the run's rate.
-    """
+    """One run of the parameters ``named``, kept at ``path``. It may be stopped and gone on with at any time."""
 
     def __init__(
         self,
@@ -129,7 +126,7 @@ class Training:
         value = rate(self.run, self.seen, self.step)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = value * group.get("share", 1.0)
+                group["lr"] = value
             optimiser.step()
         self.step += 1
         self.seen += len(batch[0])
