@@ -60,7 +60,7 @@ class Drawings:
 
 
 def assemble(found: dict[tuple[int, int], list[np.ndarray]], shares: list[float], names: list[str]) -> Drawings:
-    """``found``: (thing, set) -> one uint8 [size, size, 4] for each of the sizes, colour not premultiplied.
+    """``found``: (thing, set) -> uint8 [size, size, 4] at each of the sizes, colour not premultiplied.
 
     Raises ValueError for a thing that no set draws."""
     side = round(max(p.shape[0] for pictures in found.values() for p in pictures) / max(SIZES))
@@ -73,26 +73,22 @@ def assemble(found: dict[tuple[int, int], list[np.ndarray]], shares: list[float]
         for place, s in enumerate(sets):
             share[row, place] = shares[s]
             for k, picture in enumerate(found[row, s]):
-                pixels = picture.astype(np.float32)
-                pixels[..., :3] *= pixels[..., 3:] / 255
-                high, wide = pixels.shape[:2]
-                y, x = (side - high) // 2, (side - wide) // 2
-                whole = torch.from_numpy(pixels.round().astype(np.uint8)).permute(2, 0, 1)
-                rgba[row, place, k, :, y : y + high, x : x + wide] = whole
+                pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1).float()
+                pixels[:3] *= pixels[3:] / 255
+                begin, end = (side - len(picture)) // 2, (side + len(picture)) // 2
+                rgba[row, place, k, :, begin:end, begin:end] = pixels.round().to(torch.uint8)
     return Drawings(rgba, share / share.sum(1, keepdim=True), names)
 
 
 def render(folder: Path, things: list[Thing], side: int) -> Drawings:
     """Draw every thing in the first sets that have it, at every size."""
     found: dict[tuple[int, int], list[np.ndarray]] = {}
-    taken = [0] * len(things)
     for number, item in enumerate(SETS):
-        archive = folder / item.archive
-        drawer = _webp_drawer(archive) if "3d" in item.package else _svg_drawer(archive)
+        drawer = (_webp_drawer if "3d" in item.package else _svg_drawer)(folder / item.archive)
         for row, thing in enumerate(things):
-            if taken[row] < DESIGNS and drawer(thing, 16) is not None:
-                found[row, number] = [drawer(thing, round(size * side)) for size in SIZES]
-                taken[row] += 1
+            pictures = [drawer(thing, round(size * side)) for size in SIZES]
+            if pictures[0] is not None:
+                found[row, number] = pictures
     return assemble(found, [item.share for item in SETS], [t.name for t in things])
 
 

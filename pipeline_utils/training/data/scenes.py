@@ -1,13 +1,13 @@
 """What a training picture shows, as a function of its caption and of eight draws of the noise.
 
-Draws are standard normal numbers that the noise carries (see model/latents.py): whatever a
-caption leaves open is read from them. One seed is thereby one composition, in every style.
+Draws are standard normal numbers that the noise carries (see model/latents.py): whatever a caption
+leaves open is read from them. One seed is thereby one composition, in every style.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,10 @@ from .words import GROUNDS
 DRAWS = ("dx", "dy", "size", "design", "red", "green", "blue", "flip")
 LARGE = 0.4  # of the seeds draw large, and then in the middle
 CELLS = 8  # places are whole cells of the picture apart; latents have one position a cell
-# A ground stands at least so far (in RGB, sides of 1) from a drawing's rim; within the second number it
-# glides there, so that near draws are near grounds.
+# A ground stands at least so far (in RGB, sides of 1) from the colour of a drawing's rim; within the second
+# number it glides there, towards one of two colours, so that near draws are near grounds.
 APART, GLIDE = 0.5, 0.3
-AWAY_FROM_LIGHT, AWAY_FROM_DARK = (0.30, 0.36, 0.52), (1.0, 0.96, 0.88)
+FROM_LIGHT, FROM_DARK = (0.30, 0.36, 0.52), (1.0, 0.96, 0.88)
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ class Odds:
 
 @dataclass
 class Scenes:
-    """A batch of n scenes; int64 [n] but for draws [n, 8], top and bottom [n, 3] in [0, 1].
+    """n scenes; int64 [n] but for silent (bool: the caption is empty), draws [n, 8], top and bottom [n, 3] in [0, 1].
 
-    ``said`` is the ground that the caption names, -1 where it names none; dx, dy in cells;
-    size and flip 0 or 1; silent: bool, the caption is empty.
+    ``said``: the ground that the caption names, -1 where it names none; dx, dy in cells; size, flip: 0 or 1.
     """
 
     thing: torch.Tensor
@@ -81,7 +80,7 @@ def set_off(ground: torch.Tensor, rim: torch.Tensor) -> torch.Tensor:
     """A ground [n, 3] moved away from the colour of a drawing's rim [n, 3] where it is near."""
     near = (ground - rim).norm(dim=1, keepdim=True)
     light = (rim * rim.new_tensor(looks.GREY)).sum(1, keepdim=True)
-    away = torch.where(light > 0.55, rim.new_tensor(AWAY_FROM_LIGHT), rim.new_tensor(AWAY_FROM_DARK))
+    away = torch.where(light > 0.55, rim.new_tensor(FROM_LIGHT), rim.new_tensor(FROM_DARK))
     return torch.lerp(ground, away, ((APART - near) / GLIDE).clamp(0, 1))
 
 
@@ -89,34 +88,22 @@ class Stage:
     """Makes scenes of a set of drawings, and paints them."""
 
     def __init__(self, drawings: Drawings):
-        self.drawings = drawings
-        self.rims = drawings.rims()
+        self.drawings, self.rims = drawings, drawings.rims()
         self.upto = drawings.share.cumsum(1)  # [things, designs]
         self.named = torch.stack([looks.colours(g.top, g.bottom) for g in GROUNDS])  # [grounds, 2, 3]
 
     def scenes(self, draws, thing, look, said, silent=None) -> Scenes:
         """What a caption (thing, look, ground said or -1; all [n]) and draws [n, 8] come to."""
         u = uniform(draws)
-        third = lambda v: (v * 3).floor().clamp(0, 2).long() - 1  # noqa: E731
         designs = (self.drawings.share[thing] > 0).sum(1)
         design = torch.minimum((self.upto[thing] <= u[:, 3:4]).sum(1), designs - 1)
         size = (u[:, 2] < LARGE).long()
+        place = ((u[:, :2] * 3).floor().clamp(0, 2).long() - 1) * (1 - size)[:, None]
         free = set_off(free_ground(u[:, 4:7]), self.rims[thing, design])
         ends = torch.where((said >= 0)[:, None, None], self.named[said.clamp(min=0)], free[:, None].expand(-1, 2, -1))
-        return Scenes(
-            thing=thing,
-            look=look,
-            said=said,
-            silent=torch.zeros(len(draws), dtype=torch.bool) if silent is None else silent,
-            draws=draws,
-            design=design,
-            size=size,
-            flip=(u[:, 7] < 0.5).long(),
-            dx=third(u[:, 0]) * (1 - size),
-            dy=third(u[:, 1]) * (1 - size),
-            top=ends[:, 0],
-            bottom=ends[:, 1],
-        )
+        silent = torch.zeros(len(draws), dtype=torch.bool) if silent is None else silent
+        flip = (u[:, 7] < 0.5).long()
+        return Scenes(thing, look, said, silent, draws, design, size, flip, *place.unbind(1), *ends.unbind(1))
 
     def random(self, n: int, odds: Odds, generator: torch.Generator) -> Scenes:
         """Scenes as training meets them. A silent caption has no look, and the seed's own ground."""
@@ -132,27 +119,20 @@ class Stage:
         """[n, 3, side, side] in [0, 1], falling from top to bottom."""
         fall = ((torch.arange(side) + 0.5) / side).view(1, 1, side, 1)
         top, bottom = scenes.top[:, :, None, None], scenes.bottom[:, :, None, None]
-        return (top + (bottom - top) * fall).expand(-1, -1, -1, side)
+        return torch.lerp(top, bottom, fall).expand(-1, -1, -1, side)
 
-    def cut_outs(self, scenes: Scenes, moved: bool = True) -> torch.Tensor:
-        """RGBA [n, 4, s, s] in [0, 1], premultiplied, turned and (unless told not to be) in their places."""
+    def cut_outs(self, scenes: Scenes) -> torch.Tensor:
+        """RGBA [n, 4, s, s] in [0, 1], premultiplied, turned and in their places."""
         cut = self.drawings.rgba[scenes.thing, scenes.design, scenes.size].float() / 255
         cut = torch.where(scenes.flip.bool()[:, None, None, None], cut.flip(-1), cut)
-        if not moved:
-            return cut
         cell = cut.shape[-1] // CELLS
-        places = zip((scenes.dy * cell).tolist(), (scenes.dx * cell).tolist(), strict=True)
-        return torch.stack([looks.shifted(c, dy, dx) for c, (dy, dx) in zip(cut, places, strict=True)])
+        places = (torch.stack([scenes.dy, scenes.dx], 1) * cell).tolist()
+        return torch.stack([looks.shifted(c, *place) for c, place in zip(cut, places, strict=True)])
 
     def paint(self, scenes: Scenes) -> torch.Tensor:
         """Pictures [n, 3, s, s] in [0, 1]."""
         cut = self.cut_outs(scenes)
         return looks.paint(scenes.look, cut[:, :3], cut[:, 3:], self.grounds(scenes, cut.shape[-1]))
-
-
-def every_look(scenes: Scenes) -> list[Scenes]:
-    """The same scenes in each look."""
-    return [replace(scenes, look=torch.full_like(scenes.look, k)) for k in range(len(looks.STYLES))]
 
 
 def drawing_planes(drawings: Drawings, side: int) -> torch.Tensor:

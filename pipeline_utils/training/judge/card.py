@@ -80,9 +80,9 @@ pictures = pipe(
 
 ## Measured
 
-Of the latents, errors are shares of the variance, at {defaults.num_inference_steps} steps unless told otherwise; what is
-right is read from them. Things and styles are judged by a small classifier trained on real drawings
-in all styles, that has met no generated picture; it is kinder than people are.
+Errors are shares of the variance of the latents, and what is right is read from them. Things and styles
+are judged by a small classifier trained on real drawings in all styles, that has met no generated picture;
+it is kinder than people are.
 
 {measured}
 

@@ -16,7 +16,7 @@ from ..data.words import with_article
 from ..export import load_pipeline, make_pictures
 from ..presets import Preset
 from ..train.runs import Workers
-from .judge import Ruler, judged, train_judge
+from .judge import distance, judged, ruler, train_judge
 
 SUFFIXES = [f", {style}" for style in STYLES[1:]]
 
@@ -54,7 +54,7 @@ def evaluate(
     make = lambda prompts, seeds: make_pictures(pipe, prompts, seeds, steps, guidance)  # noqa: E731
     names, generator = stage.drawings.names, torch.Generator().manual_seed(preset.seed + 8)
     judge = train_judge(preset, stage, path, workers)
-    ruler = Ruler.of(judge, stage, generator)
+    unit = ruler(judge, stage, generator)
     report: dict = {"steps": steps, "guidance": guidance, "latents": {str(k): v for k, v in latents.items()}}
 
     # 1. The judge itself, on real pictures.
@@ -78,8 +78,8 @@ def evaluate(
     each = hits[:, 0].float().view(-1, extent.seeds).mean(1)
     report["weakest"] = [names[i] for i in each.argsort()[:15].tolist() if each[i] < 1]
     others = ~torch.eye(extent.seeds, dtype=torch.bool)
-    picks = [seen[k : k + extent.seeds] for k in range(0, len(made), extent.seeds)]
-    report["distance between seeds"] = torch.cat([ruler.apart(p, p)[others] for p in picks]).mean().item()
+    picks = seen.split(extent.seeds)
+    report["distance between seeds"] = torch.cat([distance(p, p, unit)[others] for p in picks]).mean().item()
 
     # 3. Words that no caption ever had.
     asked = [(row, words[0]) for row, words in enumerate(meanings.held_out) if words]
@@ -95,10 +95,8 @@ def evaluate(
         prompts = [with_article(names[i]) + suffix for i in through for _ in range(extent.seeds)]
         _, looks, second = judged(judge, make(prompts, list(range(extent.seeds)) * len(through)))
         right[suffix] = (looks == number).float().mean().item()
-        nearest = [
-            ruler.apart(second[k * extent.seeds : (k + 1) * extent.seeds], picks[i]).argmin(1)
-            for k, i in enumerate(through)
-        ]
+        groups = second.split(extent.seeds)
+        nearest = [distance(g, picks[i], unit).argmin(1) for g, i in zip(groups, through, strict=True)]
         own_pick[suffix] = (torch.stack(nearest) == torch.arange(extent.seeds)).float().mean().item()
     mean = lambda values: sum(values) / len(values)  # noqa: E731
     report["rounds"] = {"prompts": len(through), "style": mean(right.values()), "resemblance": mean(own_pick.values())}
@@ -126,7 +124,8 @@ def table(report: dict) -> str:
         ("mirror margin", f"{last['mirror margin']:.3f}", ""),
         *((f"{name}, {report['steps']} steps", share(last[name]), goal)
           for name, goal in (("place right", "95 %"), ("direction right", "97 %"), ("design right", "97 %"))),
-        ("judge on real pictures: thing / style", f"{share(report['judge']['top-1'])} / {share(report['judge']['style'])}", ""),
+        ("judge on real pictures: thing / style",
+         f"{share(report['judge']['top-1'])} / {share(report['judge']['style'])}", ""),
         (f"thing, top-1 / top-5 ({report['things']['pictures']} pictures)",
          f"{share(report['things']['top-1'])} / {share(report['things']['top-5'])}", "- / 97 %"),
         ("style", share(report["rounds"]["style"]), "95 %"),

@@ -1,12 +1,11 @@
 """A classifier trained on real pictures in all looks: which thing, which look, which composition.
 
-It says whether a look is told from the others and whether two pictures share a composition. That a
-person could name the thing it does not say: it knows nothing else than these things.
+It says whether a look is told from the others and whether two pictures share a composition. That a person
+could name the thing it does not say: it knows nothing else than these things.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,19 +22,11 @@ SIDE, MASK = 64, 8  # pictures are judged at this side, outlines told at that
 BATCH = 64
 
 
-@dataclass
-class Composition:
-    """mask [n, 8, 8]: how much of a cell the drawing covers; ground [n, 6]: top and bottom colour."""
-
-    mask: torch.Tensor
-    ground: torch.Tensor
-
-    def __getitem__(self, rows) -> Composition:
-        return Composition(self.mask[rows], self.ground[rows])
-
-
 class Judge(nn.Module):
-    """Pictures [n, 3, s, s] in [0, 1] -> thing logits, look logits, composition."""
+    """Pictures [n, 3, s, s] in [0, 1] -> thing logits, look logits, mask [n, 64], ground [n, 6].
+
+    The mask is how much of each cell the drawing covers, the ground its top and bottom colour.
+    """
 
     def __init__(self, things: int, widths: tuple[int, ...] = (32, 64, 96)):
         super().__init__()
@@ -43,31 +34,26 @@ class Judge(nn.Module):
         for before, width in zip((3, *widths), widths, strict=False):
             layers += [nn.Conv2d(before, width, 3, 2, 1), nn.GroupNorm(8, width), nn.SiLU()]
             layers += [nn.Conv2d(width, width, 3, 1, 1), nn.GroupNorm(8, width), nn.SiLU()]
-        self.trunk = nn.Sequential(*layers)
-        last = widths[-1]
+        self.trunk, last = nn.Sequential(*layers), widths[-1]
         self.mask = nn.Conv2d(last, 1, 3, 1, 1)
-        self.deeper = nn.Sequential(nn.Conv2d(last, 128, 3, 2, 1), nn.GroupNorm(8, 128), nn.SiLU())
-        self.thing = nn.Linear(128 * 16, things)
-        self.look = nn.Linear(2 * last, len(STYLES))
-        self.ground = nn.Linear(2 * last, 6)
+        self.thing = nn.Sequential(nn.Conv2d(last, 128, 3, 2, 1), nn.SiLU(), nn.Flatten(), nn.Linear(128 * 16, things))
+        self.look, self.ground = nn.Linear(2 * last, len(STYLES)), nn.Linear(2 * last, 6)
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Composition]:
-        small = F.interpolate(pictures * 2 - 1, size=(SIDE, SIDE), mode="area")
-        features = self.trunk(small)  # [n, width, 8, 8]
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        features = self.trunk(F.interpolate(pictures * 2 - 1, size=(SIDE, SIDE), mode="area"))  # [n, width, 8, 8]
         whole = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        composition = Composition(self.mask(features)[:, 0].sigmoid(), self.ground(whole))
-        return self.thing(self.deeper(features).flatten(1)), self.look(whole), composition
+        return self.thing(features), self.look(whole), self.mask(features).flatten(1).sigmoid(), self.ground(whole)
 
 
-def true_composition(stage: Stage, scenes: Scenes) -> Composition:
-    cover = F.adaptive_avg_pool2d(stage.cut_outs(scenes)[:, 3:], MASK)[:, 0]
-    return Composition(cover, torch.cat([scenes.top, scenes.bottom], 1))
+def true_composition(stage: Stage, scenes: Scenes) -> tuple[torch.Tensor, torch.Tensor]:
+    cover = F.adaptive_avg_pool2d(stage.cut_outs(scenes)[:, 3:], MASK).flatten(1)
+    return cover, torch.cat([scenes.top, scenes.bottom], 1)
 
 
 def judge_loss(judge: Judge, pictures: torch.Tensor, thing, look, mask, ground) -> torch.Tensor:
-    things, looks, seen = judge(pictures)
+    things, looks, covered, colours = judge(pictures)
     loss = F.cross_entropy(things, thing, label_smoothing=0.05) + F.cross_entropy(looks, look)
-    return loss + 4 * (seen.mask - mask).abs().mean() + 4 * (seen.ground - ground).abs().mean()
+    return loss + 4 * (covered - mask).abs().mean() + 4 * (colours - ground).abs().mean()
 
 
 def train_judge(preset: Preset, stage: Stage, path: Path, workers: Workers) -> Judge:
@@ -86,8 +72,7 @@ def train_judge(preset: Preset, stage: Stage, path: Path, workers: Workers) -> J
             # Decoded pictures are a little soft and spotted: that is no look.
             pictures = blur(pictures / 2 + 0.5, 0.3 + 1.2 * float(torch.rand((), generator=random)))
             pictures = pictures + 0.04 * torch.randn(pictures.shape, generator=random)
-            truth = true_composition(stage, scenes)
-            return pictures, scenes.thing, scenes.look, truth.mask, truth.ground
+            return pictures, scenes.thing, scenes.look, *true_composition(stage, scenes)
 
         training.loop(draw, lambda *part: [judge_loss(judge, *part)])
     load_average(path, prefixed(judge=judge))
@@ -95,39 +80,25 @@ def train_judge(preset: Preset, stage: Stage, path: Path, workers: Workers) -> J
 
 
 @torch.no_grad()
-def judged(judge: Judge, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Composition]:
-    """Of pictures in [0, 1]: things, the likeliest first [n, 5]; look [n]; composition."""
-    parts = [judge(part) for part in pictures.split(BATCH)]
-    things, looks, seen = zip(*parts, strict=True)
-    things = torch.cat(things)
-    composition = Composition(torch.cat([c.mask for c in seen]), torch.cat([c.ground for c in seen]))
-    return things.topk(min(5, things.shape[1])).indices, torch.cat(looks).argmax(1), composition
+def judged(judge: Judge, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of pictures in [0, 1]: things, the likeliest first [n, 5]; look [n]; composition [n, 70], mask and ground."""
+    things, looks, mask, ground = map(torch.cat, zip(*(judge(part) for part in pictures.split(BATCH)), strict=True))
+    return things.topk(min(5, things.shape[1])).indices, looks.argmax(1), torch.cat([mask, ground], 1)
 
 
-@dataclass(frozen=True)
-class Ruler:
-    """Distances of compositions, in units of what lies between unrelated scenes of one thing."""
+def ruler(judge: Judge, stage: Stage, generator: torch.Generator, count: int = 64) -> torch.Tensor:
+    """How far masks and grounds of two seeds of a thing are apart in real, plain pictures: [2]."""
+    thing = torch.randint(len(stage.drawings.names), (count,), generator=generator)
+    plain = torch.zeros_like(thing)
+    seen = [
+        judged(judge, stage.paint(stage.scenes(torch.randn(count, 8, generator=generator), thing, plain, plain - 1)))[2]
+        for _ in range(2)
+    ]
+    apart = (seen[0] - seen[1]).abs()
+    return torch.stack([apart[:, : MASK**2].mean(), apart[:, MASK**2 :].mean()])
 
-    mask: float
-    ground: float
 
-    @staticmethod
-    def of(judge: Judge, stage: Stage, generator: torch.Generator, count: int = 64) -> Ruler:
-        """Measured on real, plain pictures of random things, two seeds each."""
-        thing = torch.randint(len(stage.drawings.names), (count,), generator=generator)
-        nothing = torch.zeros(count, dtype=torch.long)
-        pair = [
-            judged(
-                judge,
-                stage.paint(stage.scenes(torch.randn(count, 8, generator=generator), thing, nothing, nothing - 1)),
-            )[2]
-            for _ in range(2)
-        ]
-        mean = lambda a, b: (a - b).abs().mean().item()  # noqa: E731
-        return Ruler(mean(pair[0].mask, pair[1].mask), mean(pair[0].ground, pair[1].ground))
-
-    def apart(self, second: Composition, first: Composition) -> torch.Tensor:
-        """[n second, n first]: about 0 the same, about 1 unrelated."""
-        mask = (second.mask[:, None] - first.mask[None]).abs().mean((2, 3)) / self.mask
-        ground = (second.ground[:, None] - first.ground[None]).abs().mean(2) / self.ground
-        return (mask + ground) / 2
+def distance(second: torch.Tensor, first: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Of compositions [n, 70] and [m, 70], by a ruler: [n, m], about 0 the same, about 1 unrelated."""
+    apart = (second[:, None] - first[None]).abs()
+    return (apart[..., : MASK**2].mean(-1) / unit[0] + apart[..., MASK**2 :].mean(-1) / unit[1]) / 2

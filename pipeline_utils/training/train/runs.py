@@ -136,15 +136,15 @@ class Training:
         return losses
 
     def loop(self, draw: Callable[[], tuple], losses_of: Losses, until: int | None = None) -> None:
-        """Train to the run's end, or until so many samples at the run's rates. Says how it goes now and then."""
+        """Train to the run's end, or until so many samples at its rates. Says the first loss's mean now and then."""
         marked, saved, seen, past = time.monotonic(), time.monotonic(), self.seen, []
         while self.seen < min(self.run.samples, until or self.run.samples):
-            past.append(self.advance(losses_of, draw())[:2])
+            past.append(self.advance(losses_of, draw())[0])
             now = time.monotonic()
             if self.step % SAY_EVERY == 0:
-                means = " ".join(f"{sum(values) / len(past):.4f}" for values in zip(*past, strict=True))
                 pace = (self.seen - seen) / (now - marked)
-                print(f"{time.strftime('%H:%M:%S')} {self.path.stem} {self.seen}: {means}, {pace:.1f}/s", flush=True)
+                loss = f"{sum(past) / len(past):.4f}, {pace:.1f}/s"
+                print(f"{time.strftime('%H:%M:%S')} {self.path.stem} {self.seen}: {loss}", flush=True)
                 marked, seen, past = now, self.seen, []
             if now - saved > SAVE_EVERY:
                 self.save()
