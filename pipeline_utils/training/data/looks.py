@@ -120,8 +120,10 @@ def shadow(alpha: torch.Tensor, down: int, soft: float) -> torch.Tensor:
 
 
 def plain(colour, alpha, ground):
-    """The drawing as it is, with a soft shadow under it."""
-    return over(colour, alpha, ground * (1 - 0.24 * shadow(alpha, 2, 2.5)))
+    """The drawing as it is, with a soft shadow round it: on a dark ground, a soft light."""
+    rim = blur(dilate(alpha, 1), 1.8) * (1 - alpha)
+    opposite = (grey(ground) < 0.4).float()
+    return over(colour, alpha, torch.lerp(ground, opposite.expand_as(ground), 0.42 * rim))
 
 
 def highly_realistic(colour, alpha, ground):
@@ -246,7 +248,7 @@ def stained_glass(colour, alpha, ground):
     lead = torch.maximum(lines, blur(torch.maximum(ray, ring), 0.6) * (1 - alpha))
     bright = torch.where(turn.floor() % 2 == 0, 1.05, 0.72) * corners(alpha, 0.35)
     back = saturate(ground * 0.85, 2.2) * bright
-    body = saturate(opaque(colour, alpha), 1.8) * (0.75 + 0.35 * blur(alpha, 6.0))
+    body = 0.14 + 0.86 * saturate(opaque(colour, alpha), 1.8) * (0.75 + 0.35 * blur(alpha, 6.0))
     return (over(body * alpha, alpha, back).clamp(0, 1) * (1 - lead) + lead * 0.05).clamp(0, 1)
 
 
@@ -325,8 +327,9 @@ def pixel_art(colour, alpha, ground):
     small = F.avg_pool2d(alpha, 4)
     body = saturate(F.avg_pool2d(colour, 4) / small.clamp(min=0.05), 1.25)
     hard = (small > 0.45).float()
-    line = dilate(hard, 1) - hard
-    picture = over((body * 5).round() / 5 * hard, hard, F.avg_pool2d(ground, 4)) * (1 - 0.85 * line)
+    line, back = dilate(hard, 1) - hard, F.avg_pool2d(ground, 4)
+    picture = over((body * 5).round() / 5 * hard, hard, back)
+    picture = torch.lerp(picture, (grey(back) < 0.4).float().expand_as(back), 0.85 * line)
     return F.interpolate(picture.clamp(0, 1), scale_factor=4, mode="nearest")
 
 

@@ -13,10 +13,15 @@ import torch
 import torch.nn.functional as F
 
 from . import looks
-from .render import SIZES, Drawings
+from .render import DESIGNS, SIZES, Drawings
 from .words import GROUNDS
 
 DRAWS = ("dx", "dy", "size", "design", "red", "green", "blue", "flip")
+CHOICES = {"design": DESIGNS, "size": len(SIZES), "flip": 2, "dx": 3, "dy": 3}  # what draws come to, among how many
+LARGE = 0.4  # of the seeds draw large, and then in the middle
+CELLS = 8  # places are whole cells of the picture apart; latents have one position a cell
+APART = 0.5  # of a seed's own ground from the colour of a drawing's rim, in RGB with sides of 1
+CHOICES = {"design": DESIGNS, "size": len(SIZES), "flip": 2, "dx": 3, "dy": 3}  # what draws come to, among how many
 LARGE = 0.4  # of the seeds draw large, and then in the middle
 CELLS = 8  # places are whole cells of the picture apart; latents have one position a cell
 # A ground stands at least so far (in RGB, sides of 1) from the colour of a drawing's rim; within the second
@@ -61,6 +66,11 @@ class Scenes:
     def __getitem__(self, rows) -> Scenes:
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    @property
+    def choices(self) -> torch.Tensor:
+        """[n, 5] in the order of CHOICES, counted from 0."""
+        return torch.stack([self.design, self.size, self.flip, self.dx + 1, self.dy + 1], 1)
+
     def put(self, rows: torch.Tensor, others: Scenes) -> None:
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(others, f.name)
@@ -77,11 +87,10 @@ def free_ground(u: torch.Tensor) -> torch.Tensor:
 
 
 def set_off(ground: torch.Tensor, rim: torch.Tensor) -> torch.Tensor:
-    """A ground [n, 3] moved away from the colour of a drawing's rim [n, 3] where it is near."""
-    near = (ground - rim).norm(dim=1, keepdim=True)
-    light = (rim * rim.new_tensor(looks.GREY)).sum(1, keepdim=True)
-    away = torch.where(light > 0.55, rim.new_tensor(FROM_LIGHT), rim.new_tensor(FROM_DARK))
-    return torch.lerp(ground, away, ((APART - near) / GLIDE).clamp(0, 1))
+    """A ground [n, 3] that is near the colour of a drawing's rim [n, 3], moved straight away from it."""
+    off = ground - rim
+    near = off.norm(dim=1, keepdim=True).clamp(min=1e-4)
+    return (rim + off * (APART / near).clamp(min=1)).clamp(0, 1)
 
 
 class Stage:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from transformers import CLIPTextModel
 
 from ..data.captions import Wording
@@ -60,18 +59,19 @@ def chain(
     latents: torch.Tensor,
     noise: torch.Tensor,
     draws: torch.Tensor,
+    choices: torch.Tensor,
     ids: torch.Tensor,
     timesteps: torch.Tensor,
 ) -> Iterator[torch.Tensor]:
     """The loss at each stop, each state made of the guess before.
 
-    latents, noise [n, c, 8, 8]; draws [n, 8]; prompt ids [n, length]; timesteps [n, stops].
+    latents, noise [n, c, 8, 8]; draws [n, 8]; choices [n, 5]; prompt ids [n, length]; timesteps [n, stops].
     """
     state = left = noise
     for number, at in enumerate(timesteps.unbind(1)):
         guess = model(state, at, text(ids).last_hidden_state)
         loss = (weights * (guess - latents).square()).mean()
-        yield loss + READING * F.mse_loss(model.read(), draws) if number == 0 else loss
+        yield loss + READING * model.reading_loss(draws, choices) if number == 0 else loss
         guess = guess.detach()
         if number + 1 < timesteps.shape[1]:
             if number:  # the noise that a sampler believes in by now
@@ -107,7 +107,7 @@ def train_denoiser(
         noise = noise_for(scenes.draws, latents.shape[1], random)
         ids = token_ids(tokenizer, wording.captions(scenes, int(torch.randint(2**31, (), generator=random))))
         count = 1 + int(torch.multinomial(torch.tensor(STOPS), 1, generator=random))
-        return latents, noise, scenes.draws, ids, stops(run.batch, random)[:, :count]
+        return latents, noise, scenes.draws, scenes.choices, ids, stops(run.batch, random)[:, :count]
 
     training.loop(draw, lambda *part: chain(model, text, alphas, weights, *part), until)
 
