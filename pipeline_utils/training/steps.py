@@ -104,9 +104,9 @@ def run_decoder(shop: Workshop, until: int | None = None) -> None:
     train_decoder(shop.preset, shop.stage, shop.atlas, shop.folder, shop.workers, until)
 
 
-def run_measure(shop: Workshop) -> None:
+def run_measure(shop: Workshop, count: int = 192) -> None:
     model, text = load_denoiser(shop.preset, shop.folder)
-    report = measure_latents(model, text, shop.tokenizer, shop.stage, shop.atlas, shop.wording)
+    report = measure_latents(model, text, shop.tokenizer, shop.stage, shop.atlas, shop.wording, count=count)
     (shop.folder / "latents.json").write_text(json.dumps(report, indent=1))
     for steps, values in report.items():
         print(f"{steps:3} steps:", ", ".join(f"{name} {value:.3f}" for name, value in values.items()))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -78,7 +79,7 @@ def find_embeddings(tokenizer: CLIPTokenizer, embed: Callable[[list[str]], torch
     found = found - found.mean(0)
     _, _, directions = torch.linalg.svd(found, full_matrices=False)
     told = found @ directions[: preset.text.width].T
-    out[list(whole), : told.shape[1]] = told / told.square().mean().sqrt()
+    out[list(whole)] = F.pad(told / told.square().mean().sqrt(), (0, preset.text.width - told.shape[1]))
     return out
 
 
