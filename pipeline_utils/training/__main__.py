@@ -21,9 +21,8 @@ STEPS = {
     "decoder": "train the decoder (denoiser and decoder may run side by side)",
     "measure": "how well the denoiser knows what a prompt and a seed mean",
     "export": "write the pipeline folder",
-    "evaluate": "measure the exported folder, print the table",
+    "evaluate": "measure the exported folder, print the table, put it into the model card",
     "sheets": "draw contact sheets",
-    "card": "write the model card from the last evaluation",
 }
 
 
@@ -39,24 +38,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", default="all", choices=["few", "some", "all", "smoke"], help="default: all things")
     parser.add_argument("--until", type=int, help="denoiser, decoder: stop after so many samples, at the run's rates")
     parser.add_argument("--workers", type=int, help="threads, each on a part of a batch (default: one a core)")
-    parser.add_argument(
-        "--work-dir",
-        type=Path,
-        default=os.environ.get("SECOND_ROUND_TRAINING", "~/.cache/second-round-training"),
-        help="archives, checkpoints (default: %(default)s; env SECOND_ROUND_TRAINING)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=REPOSITORY / "assets" / "emoji-sd",
-        help="the pipeline folder (default: assets/emoji-sd)",
-    )
-    parser.add_argument(
-        "--sheets",
-        type=Path,
-        default=REPOSITORY / "assets" / "model-sheets",
-        help="contact sheets (default: assets/model-sheets)",
-    )
+    work = os.environ.get("SECOND_ROUND_TRAINING", "~/.cache/second-round-training")
+    parser.add_argument("--work-dir", type=Path, default=work, help="archives, checkpoints (env SECOND_ROUND_TRAINING)")
+    assets = REPOSITORY / "assets"
+    parser.add_argument("--output", type=Path, default=assets / "emoji-sd", help="the pipeline folder")
+    parser.add_argument("--sheets", type=Path, default=assets / "model-sheets", help="contact sheets")
     return parser.parse_args(arguments)
 
 
@@ -71,19 +57,11 @@ def main(arguments: list[str] | None = None) -> None:
     from .train.runs import Workers
 
     torch.set_num_threads(1)
-    preset = PRESETS[options.preset]
-    shop = steps.Workshop(preset, Path(options.work_dir).expanduser(), Workers(options.workers))
-    actions = {
-        "denoiser": lambda: steps.run_denoiser(shop, options.until),
-        "decoder": lambda: steps.run_decoder(shop, options.until),
-        "export": lambda: steps.run_export(shop, options.output),
-        "evaluate": lambda: steps.run_evaluate(shop, options.output),
-        "sheets": lambda: steps.run_sheets(shop, options.output, options.sheets),
-        "card": lambda: steps.run_card(shop, options.output),
-    }
+    root, preset = Path(options.work_dir).expanduser(), PRESETS[options.preset]
+    shop = steps.Workshop(preset, Workers(options.workers), root, options.output, options.sheets, options.until)
     for step in STEPS if options.step == "all" else [options.step]:
         print(f"== {step} ({preset.name})", flush=True)
-        actions.get(step, lambda step=step: getattr(steps, f"run_{step}")(shop))()
+        getattr(steps, f"run_{step}")(shop)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -78,15 +78,7 @@ def export(pipe: StableDiffusionPipeline, folder: Path, defaults: Defaults, text
     config = aside / "text_encoder" / "config.json"
     config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
     side = pipe.vae.config.sample_size
-    settings = {
-        "num_inference_steps": defaults.num_inference_steps,
-        "guidance_scale": defaults.guidance_scale,
-        "sampler": defaults.sampler,
-        "width": side,
-        "height": side,
-        "example_prompts": list(defaults.example_prompts),
-        "default_suffixes": list(defaults.default_suffixes),
-    }
+    settings = asdict(defaults) | {"width": side, "height": side}
     texts = texts | {"second_round.json": json.dumps(settings, indent=2) + "\n", "LICENSE": licence_note()}
     for name, text in texts.items():
         (aside / name).write_text(text, "utf-8")
@@ -127,15 +119,14 @@ def licence_note() -> str:
     """Attribution of the pictures that the weights were trained on."""
     lines = [f"- {item.package} {item.version}, {item.author}, {item.licence}" for item in SETS]
     return (
-        "The weights, configuration and text in this folder are offered under the Apache\n"
-        "License 2.0 as far as rights of the project's authors exist in them.\n\n"
+        "The weights, configuration and text in this folder are offered under the Apache License 2.0\n"
+        "as far as rights of the project's authors exist in them.\n\n"
         "They were trained on drawings under these licences:\n\n"
         + "\n".join(lines)
         + f"\n- names and key words: {LABELS.package} {LABELS.version}, {LABELS.author}, "
         f"{LABELS.licence}\n\n"
-        "Sets under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/) ask for\n"
-        "attribution; the list above is that attribution. The drawings were rendered,\n"
-        "recoloured, placed on backgrounds and filtered for training. Pictures made by the\n"
-        "model can resemble single drawings of these sets closely: whoever publishes them\n"
-        "should keep the attribution.\n"
+        "Sets under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/) ask for attribution; the list\n"
+        "above is that attribution. The drawings were rendered, recoloured, placed on backgrounds and filtered\n"
+        "for training. Pictures made by the model can resemble single drawings of these sets closely: whoever\n"
+        "publishes them should keep the attribution.\n"
     )

@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import CLIPTokenizer
 
 from .data import meanings as words
-from .data import things
+from .data import packages, things
 from .data.captions import Wording
 from .data.meanings import Meanings
-from .data.packages import fetch
 from .data.render import Drawings, render
 from .data.scenes import Stage
 from .data.words import with_article
@@ -37,15 +35,15 @@ SHOWN = ("dog", "cat", "lion", "burger", "car", "train", "house", "guitar")
 
 @dataclass
 class Workshop:
-    """A preset, a folder that archives and checkpoints are kept in, and who does the work."""
+    """A preset, who does the work, and where: ``root`` keeps archives and checkpoints, ``output`` is the pipeline
+    folder, ``sheets`` the pictures of its card. ``until``: of a training step, after how many samples to stop."""
 
     preset: Preset
-    root: Path
     workers: Workers
-
-    @property
-    def archives(self) -> Path:
-        return self.root / "archives"
+    root: Path
+    output: Path
+    sheets: Path
+    until: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -67,24 +65,28 @@ class Workshop:
     def wording(self) -> Wording:
         return Wording(self.stage.drawings.names, self.meanings.used, self.preset.odds)
 
-    @property
-    def tokenizer(self) -> CLIPTokenizer:
-        return load_tokenizer(self.folder)
+    def read(self, name: str) -> dict | None:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def card(self) -> str:
+        return card(self.preset, self.stage.drawings.names, Defaults(), self.read("report.json"), ONE_RUN)
 
 
 def run_fetch(shop: Workshop) -> None:
-    fetch(shop.archives)
+    packages.fetch(shop.root / "archives")
 
 
 def run_render(shop: Workshop) -> None:
     shop.folder.mkdir(parents=True, exist_ok=True)
-    chosen = things.load_things(shop.archives, shop.preset.things)
-    render(shop.archives, chosen, shop.preset.side).save(shop.folder / "drawings.pt")
+    chosen = things.load_things(shop.root / "archives", shop.preset.things)
+    render(shop.root / "archives", chosen, shop.preset.side).save(shop.folder / "drawings.pt")
 
 
 def run_words(shop: Workshop) -> None:
-    chosen = things.load_things(shop.archives, shop.preset.things)
-    words.find_meanings(chosen, things.rivals(shop.archives, chosen)).save(shop.folder / "meanings.json")
+    chosen = things.load_things(shop.root / "archives", shop.preset.things)
+    rivals = things.rivals(shop.root / "archives", chosen)
+    words.find_meanings(chosen, rivals).save(shop.folder / "meanings.json")
     save_tokens(shop, words.dictionary(), words.embed)
 
 
@@ -96,68 +98,59 @@ def save_tokens(shop: Workshop, dictionary: list[str], embed: Callable[[list[str
     torch.save(find_embeddings(tokenizer, embed, shop.preset), shop.folder / "tokens.pt")
 
 
-def run_denoiser(shop: Workshop, until: int | None = None) -> None:
-    train_denoiser(shop.preset, shop.stage, shop.atlas, shop.wording, shop.folder, shop.workers, until)
+def run_denoiser(shop: Workshop) -> None:
+    train_denoiser(shop.preset, shop.stage, shop.atlas, shop.wording, shop.folder, shop.workers, shop.until)
 
 
-def run_decoder(shop: Workshop, until: int | None = None) -> None:
-    train_decoder(shop.preset, shop.stage, shop.atlas, shop.folder, shop.workers, until)
+def run_decoder(shop: Workshop) -> None:
+    train_decoder(shop.preset, shop.stage, shop.atlas, shop.folder, shop.workers, shop.until)
 
 
 def run_measure(shop: Workshop, count: int = 192) -> None:
     model, text = load_denoiser(shop.preset, shop.folder)
-    report = measure_latents(model, text, shop.tokenizer, shop.stage, shop.atlas, shop.wording, count=count)
+    tokenizer = load_tokenizer(shop.folder)
+    report = measure_latents(model, text, tokenizer, shop.stage, shop.atlas, shop.wording, count=count)
     (shop.folder / "latents.json").write_text(json.dumps(report, indent=1))
     for steps, values in report.items():
         print(f"{steps:3} steps:", ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
 
 
-def read_report(path: Path) -> dict | None:
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def run_export(shop: Workshop, output: Path) -> None:
+def run_export(shop: Workshop) -> None:
     model, text = load_denoiser(shop.preset, shop.folder)
-    vae = load_decoder(shop.preset, shop.folder)
-    names = shop.stage.drawings.names
-    known = own_words(names, shop.meanings.used, shop.meanings.hints)
-    about = card(shop.preset, names, Defaults(), read_report(shop.folder / "report.json"), ONE_RUN)
-    texts = {"README.md": about, "words.json": json.dumps(known, ensure_ascii=False) + "\n"}
-    export(assemble_pipeline(vae, text, shop.tokenizer, model.unet), output, Defaults(), texts)
-    print(f"{output}: {sum(f.stat().st_size for f in output.rglob('*') if f.is_file()) / 1e6:.0f} MB")
+    pipe = assemble_pipeline(load_decoder(shop.preset, shop.folder), text, load_tokenizer(shop.folder), model.unet)
+    known = own_words(shop.stage.drawings.names, shop.meanings.used, shop.meanings.hints)
+    texts = {"README.md": shop.card(), "words.json": json.dumps(known, ensure_ascii=False) + "\n"}
+    export(pipe, shop.output, Defaults(), texts)
+    print(f"{shop.output}: {sum(f.stat().st_size for f in shop.output.rglob('*') if f.is_file()) / 1e6:.0f} MB")
 
 
-def run_evaluate(shop: Workshop, output: Path, extent: Extent | None = None) -> None:
-    if (latents := read_report(shop.folder / "latents.json")) is None:
+def run_evaluate(shop: Workshop, extent: Extent | None = None) -> None:
+    if (latents := shop.read("latents.json")) is None:
         raise FileNotFoundError("latents.json is missing: run the step measure first")
-    path = shop.folder / "judge.pt"
+    judge = shop.folder / "judge.pt"
     report, made = evaluate(
-        output, shop.preset, shop.stage, shop.meanings, latents, path, shop.workers, extent or Extent()
+        shop.output, shop.preset, shop.stage, shop.meanings, latents, judge, shop.workers, extent or Extent()
     )
     (shop.folder / "report.json").write_text(json.dumps(report, indent=1))
     torch.save((made * 255).round().byte(), shop.folder / "made.pt")  # the sheets show them, too
+    (shop.output / "README.md").write_text(shop.card(), "utf-8")
     print(table(report))
 
 
-def run_sheets(shop: Workshop, output: Path, folder: Path) -> None:
-    pipe, own = load_pipeline(output), read_report(output / "second_round.json")
-    steps, guidance = own["num_inference_steps"], own["guidance_scale"]
+def run_sheets(shop: Workshop) -> None:
+    pipe, own = load_pipeline(shop.output), json.loads((shop.output / "second_round.json").read_text())
+    how = own["num_inference_steps"], own["guidance_scale"]
     made = torch.load(shop.folder / "made.pt", weights_only=True) / 255  # by run_evaluate
     names = shop.stage.drawings.names
     shown = [name for name in SHOWN if name in names] or names[:2]
-    suffixes = [*own["default_suffixes"], ", sticker", ", neon"]
-    sheets.save(sheets.grid(made, 16), folder / "things.webp")
-    sheets.save(sheets.styles_sheet(pipe, shown, steps, guidance), folder / "styles.webp")
-    for name, prompt in {
-        "rounds": with_article(shown[0]),
-        "rounds-night": f"{with_article(shown[-1])} at night",
-    }.items():
-        sheets.save(sheets.rounds_sheet(pipe, prompt, suffixes, 4, steps, guidance), folder / f"{name}.webp")
-    some = made[spread(24, len(made))]
-    sheets.save(sheets.neighbours_sheet(shop.stage.drawings, some), folder / "nearest-training.webp")
-
-
-def run_card(shop: Workshop, output: Path) -> None:
-    report = read_report(shop.folder / "report.json")
-    text = card(shop.preset, shop.stage.drawings.names, Defaults(), report, ONE_RUN)
-    (output / "README.md").write_text(text, "utf-8")
+    suffixes, first, last = [*own["default_suffixes"], ", sticker", ", neon"], shown[0], shown[-1]
+    drawn = {
+        "things": sheets.grid(made, 16),
+        "styles": sheets.styles_sheet(pipe, shown, *how),
+        "rounds": sheets.rounds_sheet(pipe, with_article(first), suffixes, 4, *how),
+        "rounds-night": sheets.rounds_sheet(pipe, f"{with_article(last)} at night", suffixes, 4, *how),
+        "nearest-training": sheets.neighbours_sheet(shop.stage.drawings, made[spread(24, len(made))]),
+    }
+    shop.sheets.mkdir(parents=True, exist_ok=True)
+    for name, sheet in drawn.items():
+        sheet.save(shop.sheets / f"{name}.webp", quality=82, method=6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -43,7 +44,8 @@ def embed(texts: list[str]) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A workshop in which everything is trained, for two steps each."""
-    shop = steps.Workshop(SMOKE, tmp_path_factory.mktemp("training"), Workers(2))
+    root = tmp_path_factory.mktemp("training")
+    shop = steps.Workshop(SMOKE, Workers(2), root, root / "model" / "emoji-sd", root / "sheets")
     shop.folder.mkdir(parents=True)
     shapes().save(shop.folder / "drawings.pt")
     told = Meanings([["sphere"], ["crate"], []], [["orb"], [], []], {"zebra": ["ball"]})
@@ -55,10 +57,9 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(shop, tmp_path_factory):
-    output = tmp_path_factory.mktemp("model") / "emoji-sd"
-    steps.run_export(shop, output)
-    return output
+def folder(shop):
+    steps.run_export(shop)
+    return shop.output
 
 
 def test_two_steps_of_everything_make_a_plain_pipeline_that_paints(folder):
@@ -110,7 +111,7 @@ def test_the_default_noise_of_a_seed_carries_the_draws_that_training_means(shop,
 def test_exporting_again_replaces_the_folder_whole(shop, folder):
     before = sorted(p.name for p in folder.parent.iterdir())
     (folder / "stray.txt").touch()
-    steps.run_export(shop, folder)
+    steps.run_export(shop)
     assert sorted(p.name for p in folder.parent.iterdir()) == before
     assert not (folder / "stray.txt").exists()
 
@@ -130,10 +131,11 @@ def test_a_run_can_be_stopped_after_so_many_samples(shop, tmp_path):
     root.mkdir()
     for file in ("drawings.pt", "meanings.json", "tokens.pt"):
         (root / file).write_bytes((shop.folder / file).read_bytes())
-    shop.tokenizer.save_pretrained(root / "tokenizer")
-    again = dataclasses.replace(shop, root=tmp_path)
-    steps.run_denoiser(again, until=4)
+    shutil.copytree(shop.folder / "tokenizer", root / "tokenizer")
+    again = dataclasses.replace(shop, root=tmp_path, until=4)
+    steps.run_denoiser(again)
     assert torch.load(root / "denoiser.pt", weights_only=True)["seen"] == 4
+    again.until = None
     steps.run_denoiser(again)
     pieces, whole = (torch.load(s.folder / "denoiser.pt", weights_only=True)["live"] for s in (again, shop))
     assert all(torch.equal(value, pieces[name]) for name, value in whole.items())
@@ -164,21 +166,20 @@ def test_a_mirrored_drawing_measures_as_turned(shop):
     assert found["mirror margin"] < 0
 
 
-def test_the_evaluation_fills_its_table_the_card_and_the_sheets(shop, folder, tmp_path):
+def test_the_evaluation_fills_its_table_the_card_and_the_sheets(shop, folder):
     with pytest.raises(FileNotFoundError, match="measure"):
-        steps.run_evaluate(shop, folder)
+        steps.run_evaluate(shop)
     steps.run_measure(shop, count=16)
-    steps.run_evaluate(shop, folder, Extent(seeds=2, rounds=1, real=4))
-    report = steps.read_report(shop.folder / "report.json")
+    steps.run_evaluate(shop, Extent(seeds=2, rounds=1, real=4))
+    report = shop.read("report.json")
     said = table(report)
     assert said.count("\n") > 10
     assert "nan" not in said
     assert 0 <= report["things"]["top-1"] <= report["things"]["top-5"] <= 1
     assert set(report["by style"]) == {f", {style}" for style in STYLES[1:]}
-    steps.run_export(shop, folder)
     assert said in (folder / "README.md").read_text()
-    steps.run_sheets(shop, folder, tmp_path)
-    assert len(list(tmp_path.glob("*.webp"))) == 5
+    steps.run_sheets(shop)
+    assert len(list(shop.sheets.glob("*.webp"))) == 5
 
 
 def test_distances_of_compositions_are_counted_in_the_rulers_units():
@@ -223,7 +224,7 @@ def test_the_command_lists_its_steps_and_its_presets(capsys):
 
 def test_the_command_runs_a_step_in_its_folder(shop, tmp_path, monkeypatch, capsys):
     ran = []
-    monkeypatch.setattr(steps, "run_decoder", lambda shop, until: ran.append((shop.folder, until)))
+    monkeypatch.setattr(steps, "run_decoder", lambda shop: ran.append((shop.folder, shop.until)))
     command.main(["decoder", "--preset", "smoke", "--work-dir", str(tmp_path), "--until", "5", "--workers", "1"])
     assert ran == [(tmp_path / "smoke", 5)]
 

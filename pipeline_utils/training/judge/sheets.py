@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from diffusers import DiffusionPipeline
@@ -33,11 +31,6 @@ def grid(pictures: torch.Tensor, columns: int, rows: list[str] = (), heads: list
     for i, text in enumerate(heads):
         pen.text((left + i * (side + GAP) + 1, 1), text[: side // 6], fill="black")
     return sheet
-
-
-def save(sheet: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=82, method=6)
 
 
 def rounds_sheet(pipe: DiffusionPipeline, prompt: str, suffixes: list[str], seeds: int, steps: int, guidance: float):
