@@ -16,10 +16,9 @@ from pipeline_utils.training import __main__ as command
 from pipeline_utils.training import steps
 from pipeline_utils.training.data import meanings as finding
 from pipeline_utils.training.data.looks import STYLES
-from pipeline_utils.training.data.meanings import Meanings
+from pipeline_utils.training.data.meanings import Meanings, curated
 from pipeline_utils.training.data.packages import SETS
 from pipeline_utils.training.data.scenes import Odds
-from pipeline_utils.training.data.synonyms import curated
 from pipeline_utils.training.data.things import Thing
 from pipeline_utils.training.export import Defaults, export, load_pipeline, make_pictures
 from pipeline_utils.training.judge.evaluate import Extent, spread, table

@@ -10,12 +10,16 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from .synonyms import curated
 from .things import Thing
 
 CLOSE, AHEAD = 0.55, 0.06  # cosine from which a word means a thing, and by how much the second must be farther
 MOST = 14  # words kept for a thing
 HINTS, HINT = 3, 0.42  # things offered for a word that is not known, and how near (cosine) they must be
+
+
+# Of things that people name in many ways: "name = words in captions | words held out", which never stand in a
+# caption and are what ``evaluate`` asks for.
+SYNONYMS = (Path(__file__).parent / "synonyms.txt").read_text("utf-8")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class Meanings:
     @staticmethod
     def load(path: Path) -> Meanings:
         return Meanings(**json.loads(path.read_text("utf-8")))
+
+
+def curated() -> dict[str, tuple[list[str], list[str]]]:
+    """name -> (words in captions, words held out)."""
+    table = {}
+    for item in " ".join(SYNONYMS.split()).split("; "):
+        name, _, rest = item.partition(" = ")
+        used, _, held = rest.partition(" | ")
+        table[name] = (used.split(", "), held.split(", "))
+    return table
 
 
 def _similarity_folder() -> Path:
