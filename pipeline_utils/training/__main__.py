@@ -3,7 +3,6 @@
 python -m pipeline_utils.training all                      everything, from packages to weights
 python -m pipeline_utils.training denoiser                 go on with one step
 python -m pipeline_utils.training all --preset few         24 things
-python -m pipeline_utils.training all --preset smoke --output /tmp/model --sheets /tmp/sheets
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="steps:\n" + "\n".join(f"  {name:10}{text}" for name, text in STEPS.items()),
     )
     parser.add_argument("step", choices=[*STEPS, "all"], metavar="STEP", help="see below, or: all")
-    parser.add_argument("--preset", default="all", choices=["few", "some", "all", "smoke"], help="default: all things")
+    parser.add_argument("--preset", default="all", choices=["few", "some", "all"], help="default: all things")
     parser.add_argument("--until", type=int, help="denoiser, decoder: stop after so many samples, at the run's rates")
     parser.add_argument("--workers", type=int, help="threads, each on a part of a batch (default: one a core)")
     work = os.environ.get("SECOND_ROUND_TRAINING", "~/.cache/second-round-training")

@@ -94,7 +94,6 @@ class Preset:
         return self.side // CELLS
 
 
-SMOKE_LEVELS = (Level(block=0, samples=8, batch=4, rate=1e-3), Level(block=2, samples=8, batch=4, rate=1e-3))
 PRESETS: dict[str, Preset] = {
     "few": Preset(
         "few",
@@ -103,17 +102,4 @@ PRESETS: dict[str, Preset] = {
     ),
     "some": Preset("some", things=100, unet_run=Run(samples=2_000_000, batch=64, rate=1e-3)),
     "all": Preset("all", things=240, unet_run=Run(samples=5_000_000, batch=64, rate=1e-3)),
-    "smoke": Preset(
-        "smoke",
-        things=3,
-        side=32,
-        content=12,
-        text=TextShape(vocabulary=600, width=32, layers=1, heads=2, length=24),
-        unet=UnetShape(widths=(32, 32), layers=(1, 1), attention=(True, True), head_width=8, groups=4),
-        decoder=DecoderShape(widths=(8, 16, 16)),
-        unet_run=Run(samples=8, batch=4, rate=1e-3, warmup=2),
-        decoder_run=SMOKE_LEVELS,
-        pool=8,
-        judge_steps=2,
-    ),
 }

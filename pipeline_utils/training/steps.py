@@ -20,7 +20,7 @@ from .data.words import with_article
 from .export import Defaults, assemble_pipeline, export, load_pipeline, own_words
 from .judge import sheets
 from .judge.card import card
-from .judge.evaluate import Extent, evaluate, spread, table
+from .judge.evaluate import SUFFIXES, Extent, evaluate, spread, table
 from .judge.latents import measure_latents
 from .model.latents import Atlas
 from .model.text import build_tokenizer, find_embeddings, load_tokenizer
@@ -143,12 +143,15 @@ def run_sheets(shop: Workshop) -> None:
     made = torch.load(shop.folder / "made.pt", weights_only=True) / 255  # by run_evaluate
     names = shop.stage.drawings.names
     shown = [name for name in SHOWN if name in names] or names[:2]
-    suffixes, first, last = [*own["default_suffixes"], ", sticker", ", neon"], shown[0], shown[-1]
+    suffixes = [*own["default_suffixes"], ", sticker", ", neon"]
+    things_rows = [(name, with_article(name), seed) for seed, name in enumerate(shown)]
+    seeds_rows = lambda prompt: [(f"seed {seed}", prompt, seed) for seed in range(4)]  # noqa: E731
+    night = f"{with_article(shown[-1])} at night"
     drawn = {
         "things": sheets.grid(made, 16),
-        "styles": sheets.styles_sheet(pipe, shown, *how),
-        "rounds": sheets.rounds_sheet(pipe, with_article(first), suffixes, 4, *how),
-        "rounds-night": sheets.rounds_sheet(pipe, f"{with_article(last)} at night", suffixes, 4, *how),
+        "styles": sheets.suffixes_sheet(pipe, things_rows, SUFFIXES, how),
+        "rounds": sheets.suffixes_sheet(pipe, seeds_rows(with_article(shown[0])), suffixes, how),
+        "rounds-night": sheets.suffixes_sheet(pipe, seeds_rows(night), suffixes, how),
         "nearest-training": sheets.neighbours_sheet(shop.stage.drawings, made[spread(24, len(made))]),
     }
     shop.sheets.mkdir(parents=True, exist_ok=True)

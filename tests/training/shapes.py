@@ -6,11 +6,23 @@ import numpy as np
 import torch
 
 from pipeline_utils.training.data.render import SIZES, Drawings, assemble
-from pipeline_utils.training.presets import PRESETS
+from pipeline_utils.training.presets import DecoderShape, Level, Preset, Run, TextShape, UnetShape
 
 NAMES = ["ball", "box", "apple"]
 SHARES = [0.5, 0.3, 0.2]
-SMOKE = PRESETS["smoke"]
+SMOKE = Preset(
+    "smoke",
+    things=3,
+    side=32,
+    content=12,
+    text=TextShape(vocabulary=600, width=32, layers=1, heads=2, length=24),
+    unet=UnetShape(widths=(32, 32), layers=(1, 1), attention=(True, True), head_width=8, groups=4),
+    decoder=DecoderShape(widths=(8, 16, 16)),
+    unet_run=Run(samples=8, batch=4, rate=1e-3, warmup=2),
+    decoder_run=(Level(block=0, samples=8, batch=4, rate=1e-3), Level(block=2, samples=8, batch=4, rate=1e-3)),
+    pool=8,
+    judge_steps=2,
+)
 
 
 def drawing(thing: int, design: int, side: int) -> np.ndarray:

@@ -224,8 +224,8 @@ def test_the_command_lists_its_steps_and_its_presets(capsys):
 def test_the_command_runs_a_step_in_its_folder(shop, tmp_path, monkeypatch, capsys):
     ran = []
     monkeypatch.setattr(steps, "run_decoder", lambda shop: ran.append((shop.folder, shop.until)))
-    command.main(["decoder", "--preset", "smoke", "--work-dir", str(tmp_path), "--until", "5", "--workers", "1"])
-    assert ran == [(tmp_path / "smoke", 5)]
+    command.main(["decoder", "--preset", "few", "--work-dir", str(tmp_path), "--until", "5", "--workers", "1"])
+    assert ran == [(tmp_path / "few", 5)]
 
 
 def test_noise_for_a_seeds_draws_has_every_channel(shop):

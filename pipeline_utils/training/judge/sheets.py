@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from diffusers import DiffusionPipeline
 from PIL import Image, ImageDraw
 
-from ..data.looks import STYLES
 from ..data.render import Drawings
-from ..data.words import with_article
 from ..export import make_pictures
 
 GAP = 2
@@ -33,22 +31,12 @@ def grid(pictures: torch.Tensor, columns: int, rows: list[str] = (), heads: list
     return sheet
 
 
-def rounds_sheet(pipe: DiffusionPipeline, prompt: str, suffixes: list[str], seeds: int, steps: int, guidance: float):
-    """Rows: seeds. Columns: no suffix (round one), then each suffix (round two)."""
+def suffixes_sheet(pipe: DiffusionPipeline, rows: list[tuple[str, str, int]], suffixes: list[str], how: tuple):
+    """``rows``: name, prompt, seed. Columns: no suffix, then each. ``how``: steps, guidance."""
     columns = ["", *suffixes]
-    prompts = [prompt + suffix for _ in range(seeds) for suffix in columns]
-    numbers = [seed for seed in range(seeds) for _ in columns]
-    made = make_pictures(pipe, prompts, numbers, steps, guidance)
-    heads = ["round one", *(suffix.strip(", ") for suffix in suffixes)]
-    return grid(made, len(columns), [f"seed {i}" for i in range(seeds)], heads)
-
-
-def styles_sheet(pipe: DiffusionPipeline, names: list[str], steps: int, guidance: float):
-    """Rows: things, each under a seed of its own. Columns: every style."""
-    prompts = [with_article(name) + (f", {style}" if style else "") for name in names for style in STYLES]
-    seeds = [seed for seed in range(len(names)) for _ in STYLES]
-    made = make_pictures(pipe, prompts, seeds, steps, guidance)
-    return grid(made, len(STYLES), names, ["no style", *STYLES[1:]])
+    prompts = [prompt + suffix for _, prompt, _ in rows for suffix in columns]
+    made = make_pictures(pipe, prompts, [seed for *_, seed in rows for _ in columns], *how)
+    return grid(made, len(columns), [name for name, *_ in rows], ["no suffix", *(s.strip(", ") for s in suffixes)])
 
 
 def neighbours_sheet(drawings: Drawings, made: torch.Tensor, near: int = 3):
