@@ -101,10 +101,9 @@ def opaque(colour: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
 
 def contours(colour: torch.Tensor, alpha: torch.Tensor, width: int, inner: float = 2.2) -> torch.Tensor:
     """Lines [n, 1, s, s] round the drawing and along its inner edges, 1 on them."""
-    tone = grey(colour) + (1 - alpha)
     inside = (edges(blur(over(colour, alpha, torch.ones_like(colour)), 0.9)) * inner - 0.18).clamp(0, 1)
     outside = (edges(blur(alpha, 0.9)) * 2.6 - 0.12).clamp(0, 1)
-    lines = torch.maximum(inside * (tone < 2), outside)
+    lines = torch.maximum(inside, outside)
     return (blur(dilate(lines, width) if width else lines, 0.5) * 1.25).clamp(0, 1)
 
 
