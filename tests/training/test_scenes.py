@@ -109,7 +109,6 @@ def test_what_is_there_is_not_fetched_again(tmp_path, monkeypatch):
 
 
 def test_svg_sets_are_drawn_by_slug_and_alias(tmp_path):
-    pytest.importorskip("resvg_py")
     icons = {"icons": {"dog": {"body": '<path d="M0 0h16v16H0z"/>'}}, "aliases": {"dog-face": {"parent": "dog"}}}
     archive(tmp_path / "set.tgz", {"icons.json": json.dumps(icons)})
     draw = render._svg_drawer(tmp_path / "set.tgz")
