@@ -7,16 +7,17 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 
+from pipeline_utils import places
 from pipeline_utils.settings import parse
 
 settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
-os.environ["GRADIO_TEMP_DIR"] = str(settings.cache / "uploads")
+os.environ["GRADIO_TEMP_DIR"] = str(places.uploads(settings))
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.cache / "torch"))  # torch would take the system's /tmp
 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
 
-from pipeline_utils import engine, places, runtime, sweeping, zero_gpu
+from pipeline_utils import engine, runtime, sweeping, zero_gpu
 from pipeline_utils.errors import UserError
 from pipeline_utils.models import Models
 from pipeline_utils.shelf import Shelf

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline_utils.files import passing_over, writing
+from pipeline_utils.errors import UserError
+from pipeline_utils.files import check_writable, passing_over, writing
 from pipeline_utils.settings import DEFAULT_DATA, Settings
 
 _FORMER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "second-round" / "pictures"
@@ -44,6 +48,21 @@ def _move(source: Path, target: Path) -> None:
         source.unlink()
 
 
+def uploads(settings: Settings) -> Path:
+    """Where uploads go: into the cache, or where nothing can be written there, into a folder of this start.
+
+    Gradio makes a folder inside it when it starts, and does not start without.
+    """
+    own = settings.cache / "uploads"
+    for place in (own, None, "/dev/shm"):
+        with suppress(OSError, UserError):
+            folder = own if place == own else Path(tempfile.mkdtemp(prefix="second-round-", dir=place))
+            check_writable(folder)
+            (folder / "vibe_edit_history").mkdir(exist_ok=True)
+            return folder
+    sys.exit("Second Round cannot start. Nothing can be written, not even into a folder for temporary files.")
+
+
 def settle(settings: Settings) -> Settings:
     """The settings as the page uses them. Where strangers come, the data folder becomes the working folder.
 
@@ -55,6 +74,7 @@ def settle(settings: Settings) -> Settings:
         with passing_over(settings.data):
             settings.data.mkdir(parents=True, exist_ok=True)
             os.chdir(settings.data)
+            if os.environ.get("GRADIO_TEMP_DIR") == str(settings.cache / "uploads"):
+                os.environ["GRADIO_TEMP_DIR"] = str(Path("cache", "uploads"))
             settings = replace(settings, data=Path())
-    os.environ["GRADIO_TEMP_DIR"] = str(settings.cache / "uploads")
     return settings

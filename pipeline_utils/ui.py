@@ -6,10 +6,11 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_function_description
+from gradio.utils import get_function_description, get_upload_folder
 from starlette.middleware import Middleware
 
 from pipeline_utils import theme, ui_next, ui_proof, ui_share, ui_shelf, ui_tree, ui_verify, view
@@ -39,7 +40,7 @@ def launching(settings: Settings) -> dict[str, Any]:
             "exception_handlers": {TypeError: misfit, KeyError: misfit},
             "middleware": [
                 Middleware(Guard, settings=settings),
-                Middleware(Uploads, folder=settings.cache / "uploads"),
+                Middleware(Uploads, folder=Path(get_upload_folder())),
             ],
         },
         # For addresses of files that are deleted while they are told; those that are there need no leave.

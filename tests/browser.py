@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,13 @@ class App:
         return (self.data / "log.txt").read_text("utf-8")
 
 
-def start(model: Path, data: Path, **environment: str) -> tuple[App, subprocess.Popen]:
-    """Starts the app, on a free port where the environment names none, and waits until it answers."""
+def start(
+    model: Path, data: Path, program: Sequence[str] = ("app.py",), **environment: str
+) -> tuple[App, subprocess.Popen]:
+    """Starts the app, on a free port where the environment names none, and waits until it answers.
+
+    program: what Python is to run.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(environment.get("PORT") or free.getsockname()[1])
@@ -58,7 +63,7 @@ def start(model: Path, data: Path, **environment: str) -> tuple[App, subprocess.
     mine = {"MODEL": name, "PORT": str(port), "SECOND_ROUND_DATA": str(data), "HF_HUB_OFFLINE": "1"}
     with open(data / "log.txt", "wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=os.environ | mine | environment, stdout=log, stderr=log
+            [sys.executable, *program], cwd=ROOT, env=os.environ | mine | environment, stdout=log, stderr=log
         )
     app = App(f"http://127.0.0.1:{port}", data, model, psutil.Process(process.pid))
     until = time.monotonic() + 180

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -206,7 +207,9 @@ def test_an_upload_that_is_broken_off_leaves_nothing(tmp_path, monkeypatch):
 
     headers = [(b"host", b"localhost"), (b"content-type", MULTIPART["Content-Type"].encode())]
     scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": headers, "query_string": b""}
-    asyncio.run(app(scope | {"http_version": "1.1", "scheme": "http", "root_path": "", "raw_path": b""}, receive, send))
+    scope |= {"http_version": "1.1", "scheme": "http", "root_path": "", "raw_path": b""}
+    with ThreadPoolExecutor() as aside:  # this thread may have a loop already, the browser's
+        aside.submit(asyncio.run, app(scope, receive, send)).result()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

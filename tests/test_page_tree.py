@@ -8,9 +8,11 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
+from fuzz_picture import sample_picture
 from playwright.sync_api import Browser, expect
 
 from pipeline_utils.picture import read
+from pipeline_utils.shelf import Shelf
 from tests.browser import App, Visitor, Wire, start, stop
 
 STEPS = 3
@@ -307,3 +309,35 @@ def test_where_the_browser_keeps_nothing_the_page_works_for_the_visit(own):
     tab(visitor, "Tree").click()
     leaf(visitor, "a red fox, seed 0").click()
     expect(visitor.pick).to_contain_text("seed 0")
+
+
+def test_undo_goes_back_deletion_by_deletion_and_survives_a_reload(own):
+    for seed in range(3):
+        Shelf(own.data / "pictures").put(sample_picture(seed))
+    visitor = own.visit(own.app())
+    page, tiles = visitor.page, visitor.page.locator("#shelf li[data-id]")
+    tab(visitor, "Shelf").click()
+    for left in (2, 1):
+        tiles.first.get_by_role("checkbox").check()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(tiles).to_have_count(left)
+    page.reload()
+    expect(visitor.prompt).to_be_visible(timeout=60_000)
+    tab(visitor, "Shelf").click()
+    expect(page.locator("#shelf .trash summary")).to_contain_text("Trash: 2 pictures")
+    for found in (["seed 1", "seed 0"], ["seed 2", "seed 1", "seed 0"]):
+        page.get_by_role("button", name="Undo").click()
+        expect(tiles).to_have_count(len(found))
+        expect(tiles.locator("p b")).to_have_text(found)
+    expect(page.locator("#shelf .trash")).to_have_count(0)
+    # Looked into, and one deletion of several put back.
+    for left in (2, 1):
+        tiles.first.get_by_role("checkbox").check()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(tiles).to_have_count(left)
+    page.locator("#shelf .trash summary").click()
+    expect(page.get_by_alt_text("Deleted, seed 2")).to_be_visible()
+    page.wait_for_function("[...document.querySelectorAll('.trash img')].every(i => i.complete && i.naturalWidth > 0)")
+    page.locator("#shelf .trash li").last.get_by_role("button", name="Put back").click()
+    expect(tiles.locator("p b")).to_have_text(["seed 2", "seed 0"])
+    assert visitor.complaints == []
