@@ -1,5 +1,6 @@
 """Rounds as page, clients and commands ask for them."""
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -262,3 +263,17 @@ def test_a_grid_of_two_models_is_refused(here, first):
         here.grid([first[1], stranger], [", artsy"])
     with pytest.raises(InputError, match="a grid takes 1 to 4"):
         here.grid([], [", artsy"])
+
+
+@pytest.mark.parametrize("call", ["fsync", "utime", "replace"])
+def test_a_folder_where_a_file_cannot_be_flushed_dated_or_renamed_is_told_at_the_start(
+    call, tiny_sd_folder, tmp_path, monkeypatch
+):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    here = studio(tiny_sd_folder, tmp_path)
+    assert here.trouble() == ""
+    monkeypatch.setattr(f"pipeline_utils.files.os.{call}", refused)
+    assert here.trouble() == f"The folder {here.shelf.folder.name} cannot be used: Operation not supported."
+    assert [path for path in here.shelf.folder.iterdir() if path.name.endswith(".tmp")] == []
