@@ -64,8 +64,6 @@ class Player:
             with closing(events):
                 for event in events:
                     now = time.monotonic()
-                    if sheet is not None and not sheet.running:
-                        break  # its session has ended
                     if isinstance(event, Waiting):
                         yield {"status": view.waiting(event.reason)}
                     elif isinstance(event, Started):

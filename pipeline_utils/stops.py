@@ -85,11 +85,3 @@ class Stops:
         for stop in found:
             stop.set()
         return bool(found)
-
-    def leave(self, session: str) -> None:
-        """Ends everything of a session that is closed, and counts it as over."""
-        with self._lock:
-            found = self._flags.pop(session, [])
-        for _, stop in found:
-            stop.set()
-            stop.end()

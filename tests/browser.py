@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,6 +247,18 @@ class Wire:
 
     def send(self, function: str, data: list, event: object = None) -> dict:
         """Calls an event of the page; the last message about it: {"success": ..., "output": ...}."""
+        try:
+            self.join(function, data, event)
+        except urllib.error.HTTPError as error:
+            return {"success": False, "output": {"error": error.read().decode()}}
+        with closing(self.messages()) as messages:
+            for message in messages:
+                if message["msg"] == "process_completed":
+                    return message
+        raise AssertionError("the server closed the stream early")
+
+    def join(self, function: str, data: list, event: object = None) -> None:
+        """Asks for an event of the page, whose messages are still to be read."""
         body = {
             "fn_index": self.functions[function]["id"],
             "data": data,
@@ -255,14 +268,11 @@ class Wire:
         request = urllib.request.Request(
             self.base + "queue/join", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        try:
-            urllib.request.urlopen(request, timeout=30).close()
-        except urllib.error.HTTPError as error:
-            return {"success": False, "output": {"error": error.read().decode()}}
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def messages(self) -> Iterator[dict]:
+        """What is told to this session. Closing the iterator drops the connection."""
         with urllib.request.urlopen(self.base + f"queue/data?session_hash={self.session}", timeout=120) as stream:
             for line in stream:
                 if line.startswith(b"data:"):
-                    message = json.loads(line[5:])
-                    if message["msg"] == "process_completed":
-                        return message
-        raise AssertionError("the server closed the stream early")
+                    yield json.loads(line[5:])

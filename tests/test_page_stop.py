@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import PATIENCE, App, Visitor
+from tests.browser import PATIENCE, App, Visitor, Wire
 
 CLIENT = """
 import sys
@@ -117,3 +118,14 @@ def test_a_round_whose_page_is_closed_ends(visitors, app):
     expect(visitor.status).to_contain_text(re.compile(r"Step \d+"), timeout=PATIENCE)
     visitor.page.close()
     assert cpu_rests(app)
+
+
+def test_a_page_whose_stream_broke_can_download_its_pictures_and_make_more(app):
+    wire = Wire(app, "broken0001")
+    fields = ["", 100, *[None] * 4, False]
+    wire.join("page_first_round", [None, "a red fox", "0-63", *fields])
+    with closing(wire.messages()) as messages:
+        assert any(re.search(r"seed-\d+_\w+\.png", json.dumps(message)) for message in messages)
+    assert cpu_rests(app)
+    assert wire.send("page_zip_button", [None])["success"]
+    assert wire.send("page_first_round", [None, "a blue cup", "0", "", 2, *fields[2:]])["success"]

@@ -147,19 +147,6 @@ def test_a_broken_stream_of_events_never_leaves_a_round_running(studio, at, brok
     assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
 
 
-def test_a_session_that_ends_closes_its_visit_although_nobody_reads_its_round_any_more(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    steps = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
-    while not (visit.shown and visit.shown.tiles):
-        next(steps)
-    studio.stops.leave("a")
-    assert not visit.shown.running
-    assert not handlers.player.is_busy(visitor("a"))
-    assert Path(handlers.zip_file(visit)).is_file()
-    played(steps)  # what comes late changes nothing
-    assert not visit.shown.running
-
-
 def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
     handlers, visit = Handlers(studio), Visit(studio.models.default)
     album = visit.album(studio.shelves)
