@@ -22,8 +22,8 @@ from pipeline_utils.turns import Turns
 
 # Seconds asked for: a fork and the move to the GPU, then generous time for each step of each call.
 _START, _PER_CALL, _PER_STEP = 10, 3, 0.5
-# A visitor has minutes a day and must have as many left as are asked for, so a large round asks several times.
-_LOAN, _MOST = 60, 120  # seconds of a loan that holds several calls, and of one that holds a single long call
+# A visitor has minutes a day and must have as many left as are asked for, so each call of a round has its own loan.
+_MOST = 120  # seconds of one loan
 
 
 def here(environment: Mapping[str, str] = os.environ) -> bool:
@@ -37,32 +37,27 @@ def limited(settings: Settings) -> Settings:
 
 
 def seconds(recipes: Sequence[Recipe], previews: bool = False, tries: int = 0) -> int:
-    """GPU seconds to reserve for the recipes of one loan; a shorter wish is served earlier.
+    """GPU seconds to reserve for one pipeline call, which makes `recipes`; a shorter wish is served earlier.
 
     tries: in how many lanes slots are tried out first.
     """
-    plan = engine.calls(recipes)
-    steps = sum(recipes[indices[0]].num_inference_steps for indices in plan) + tries * STEPS
-    return round(_START + _PER_CALL * (len(plan) + tries) + _PER_STEP * steps)
+    steps = recipes[0].num_inference_steps + tries * STEPS
+    return round(_START + _PER_CALL * (1 + tries) + _PER_STEP * steps)
 
 
 def loans(recipes: Sequence[Recipe]) -> list[list[int]]:
-    """Indices of the recipes of each loan, in order: as many pipeline calls as fit, at least one.
+    """Indices of the recipes of each loan, in order: one pipeline call.
 
     Raises InputError for a call that takes longer than a GPU is lent for.
     """
-    result: list[list[int]] = []
-    for indices in engine.calls(recipes):
+    plan = engine.calls(recipes)
+    for indices in plan:
         call = [recipes[index] for index in indices]
         if seconds(call) > _MOST:
             most = int((_MOST - _START - _PER_CALL) / _PER_STEP)
             limit = f"the GPU of this host is lent for {_MOST} seconds, enough for {most}"
             raise InputError("num_inference_steps", call[0].num_inference_steps, limit)
-        if result and seconds([recipes[index] for index in result[-1]] + call) <= _LOAN:
-            result[-1] += indices
-        else:
-            result.append(list(indices))
-    return result
+    return plan
 
 
 def lent(models: Models) -> Callable[..., None]:

@@ -82,14 +82,14 @@ def test_a_borrowed_gpu_makes_the_same_pictures(models, recipes):
     assert [e.image.tobytes() for e in borrowed if isinstance(e, Finished)] == own
 
 
-def test_a_round_borrows_the_gpu_once_and_a_large_one_in_loans_of_a_minute(models, recipes, loans):
+def test_the_gpu_is_borrowed_once_for_each_pipeline_call_of_a_round(models, recipes, loans):
     make = zero_gpu.lent(models)
     played(make, models, recipes)
-    assert len(loans) == 1
-    many = [replace(recipes[0], seed=seed, lanes=2) for seed in range(50)]  # 25 calls of 4 s
+    assert len(loans) == len(engine.calls(recipes))
+    loans.clear()
+    many = [replace(recipes[0], seed=seed, lanes=2) for seed in range(50)]
     events = played(make, models, many)
-    assert len(loans) == 1 + 3
-    assert max(loans) <= 60
+    assert loans == [zero_gpu.seconds(many[:2])] * 25  # what is asked for does not grow with the round
     assert [e.index for e in events if isinstance(e, Finished)] == list(range(50))
     assert [(e.done, e.total) for e in events if isinstance(e, Step)] == [(n, 50) for n in range(1, 51)]
     alone = engine.generate(models.in_memory(), many, Turns())
@@ -109,7 +109,9 @@ def test_lanes_are_tried_out_once_inside_the_first_loan(models, recipes, loans, 
     make = zero_gpu.lent(models)
     for _ in range(2):
         played(make, models, recipes)
-    assert (tried, len(loans)) == ([4], 2)
+    assert tried == [4]
+    assert len(loans) == 2 * len(engine.calls(recipes))
+    assert loans[0] > max(loans[1:])  # only the first asks for the time that trying takes
 
 
 def test_where_lanes_disagree_the_round_is_built_again_with_one(tiny_sd_folder, tmp_path, loans, monkeypatch):
@@ -122,7 +124,7 @@ def test_where_lanes_disagree_the_round_is_built_again_with_one(tiny_sd_folder, 
     pictures = [event.picture for event in made(here.first_round("a cat", "0-1", num_inference_steps=1))]
     assert [picture.recipe.lanes for picture in pictures] == [1, 1]
     assert models.in_memory().spec.note.startswith("One at a time here.")
-    assert len(loans) == 2
+    assert len(loans) == 1 + 2  # the one that showed it, and one for each picture alone
     # A picture of four lanes is still followed as its recipe says.
     again = Studio(settings, device, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
     verdict = verify(again, Claim(replace(pictures[0].recipe, lanes=4)))
