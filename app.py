@@ -7,22 +7,24 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 
-from pipeline_utils import places
+from pipeline_utils import data_folder
 from pipeline_utils.settings import parse
 
 settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
-os.environ["GRADIO_TEMP_DIR"] = str(places.uploads(settings))
+os.environ["GRADIO_TEMP_DIR"] = str(data_folder.uploads(settings))
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.cache / "torch"))  # torch would take the system's /tmp
 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
 
-from pipeline_utils import engine, runtime, sweeping, zero_gpu
+from pipeline_utils.engine import engine, zero_gpu
+from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
-from pipeline_utils.models import Models
-from pipeline_utils.shelf import Shelf
+from pipeline_utils.models import runtime
+from pipeline_utils.page.page import build_page, launching
+from pipeline_utils.shelf import sweeping
+from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
-from pipeline_utils.ui import build_page, launching
 
 if zero_gpu.here():
     settings = zero_gpu.limited(settings)
@@ -30,7 +32,7 @@ try:
     device = runtime.start(settings)
     models = Models(settings, device)
     models.preload()  # a model that cannot be had is known before the page opens
-    settings = places.settle(settings)
+    settings = data_folder.settle(settings)
     shelf = Shelf(settings.data / "pictures", make=False)  # where none can be made, there is one to look at
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")

@@ -17,10 +17,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline_utils.claim import Claim
 from pipeline_utils.errors import InputError, PictureError, UserError
-from pipeline_utils.picture import Lineage, Picture, Reading, encode, read
+from pipeline_utils.picture.picture import Lineage, Picture, Reading, encode, read
 from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
+from pipeline_utils.proof.claim import Claim
 
 IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
 _MAX_JSON = 1_000_000  # bytes of a recipe file
@@ -78,7 +78,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def sheet(arguments: argparse.Namespace) -> int:
-    from pipeline_utils.grid_sheet import round_sheet
+    from pipeline_utils.shelf.grid_sheet import round_sheet
 
     output = Output("--output", arguments.output, arguments.files, SHEETS)
     pictures = []
@@ -144,7 +144,7 @@ def _threads(text: str) -> int:
 
 
 def _replayed(claim: Claim, arguments: argparse.Namespace):
-    from pipeline_utils.replaying import replayed  # torch and all
+    from pipeline_utils.proof.replay import replayed  # torch and all
 
     return replayed(
         claim,

@@ -15,16 +15,16 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from pipeline_utils.claim import Claim
 from pipeline_utils.clients import under_way
-from pipeline_utils.engine import Refused
+from pipeline_utils.engine.engine import Refused
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import InputError, ModelError, UserError
-from pipeline_utils.picture import Picture, Reading, read
-from pipeline_utils.recipe import check_bool
-from pipeline_utils.rounds import MAX_GRID, Round
-from pipeline_utils.stops import Stopped
+from pipeline_utils.picture.picture import Picture, Reading, read
+from pipeline_utils.proof.claim import Claim
+from pipeline_utils.proof.verify import verify as checked
+from pipeline_utils.recipe.recipe import check_bool
+from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
-from pipeline_utils.verify import verify as checked
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from gradio.context import LocalContext
 
-from pipeline_utils.stops import Stop, Stops
+from pipeline_utils.engine.stops import Stop, Stops
 
 
 @contextmanager

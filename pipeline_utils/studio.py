@@ -8,25 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline_utils import engine
-from pipeline_utils.catalog import ModelSpec, sampler_class
-from pipeline_utils.engine import Finished, Refused, Step
+from pipeline_utils.engine import engine
+from pipeline_utils.engine.engine import Finished, Refused, Step
+from pipeline_utils.engine.lane_check import LanesDisagree
+from pipeline_utils.engine.pool import Models
+from pipeline_utils.engine.stops import Stops
+from pipeline_utils.engine.streams import streamed
+from pipeline_utils.engine.turns import Turns
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
-from pipeline_utils.models import Models
-from pipeline_utils.picture import Lineage, Picture
-from pipeline_utils.recipe import Recipe, check_bool, check_prompt, check_text
-from pipeline_utils.revisions import short
-from pipeline_utils.rounds import Round, first_round, grid, parse_seeds, second_round, variations
-from pipeline_utils.runtime import Device, Loaded
+from pipeline_utils.models.catalog import ModelSpec, sampler_class
+from pipeline_utils.models.revisions import short
+from pipeline_utils.models.runtime import Device, Loaded
+from pipeline_utils.models.tokens import check_words
+from pipeline_utils.picture.picture import Lineage, Picture
+from pipeline_utils.recipe.recipe import Recipe, check_bool, check_prompt, check_text
+from pipeline_utils.recipe.rounds import Round, first_round, grid, parse_seeds, second_round, variations
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import Shelf
-from pipeline_utils.shelves import Shelves
-from pipeline_utils.slots import LanesDisagree
-from pipeline_utils.stops import Stops
-from pipeline_utils.streams import streamed
-from pipeline_utils.turns import Turns
-from pipeline_utils.words import check_words
+from pipeline_utils.shelf.owners import Shelves
+from pipeline_utils.shelf.shelf import Shelf
 
 
 @dataclass(frozen=True)

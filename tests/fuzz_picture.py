@@ -28,9 +28,9 @@ from PIL import Image, PngImagePlugin
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pipeline_utils.errors import PictureError
-from pipeline_utils.picture import Lineage, Picture, decode, encode
-from pipeline_utils.png import SIGNATURE
-from pipeline_utils.recipe import Recipe
+from pipeline_utils.picture.picture import Lineage, Picture, decode, encode
+from pipeline_utils.picture.png import SIGNATURE
+from pipeline_utils.recipe.recipe import Recipe
 
 MAX_SECONDS = 2.0  # for one input
 MAX_GROWTH = 256  # MB that the process may grow by, over all inputs

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
-from pipeline_utils import engine, runtime
-from pipeline_utils.engine import Finished
-from pipeline_utils.models import Models
-from pipeline_utils.recipe import Recipe
-from pipeline_utils.runtime import Loaded
+from pipeline_utils.engine import engine
+from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.pool import Models
+from pipeline_utils.engine.turns import Turns
+from pipeline_utils.models import runtime
+from pipeline_utils.models.runtime import Loaded
+from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import Shelf
+from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, Studio
-from pipeline_utils.turns import Turns
 
 # Models this small gain nothing from a second thread, and on a busy machine they wait for it.
 ONE_THREAD = {"threads": 1}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline_utils.__main__ import main
-from pipeline_utils.picture import Picture, encode, read
+from pipeline_utils.picture.picture import Picture, encode, read
 from tests.making import made, studio
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from fuzz_picture import sample_picture
 
-from pipeline_utils import files, sweeping
-from pipeline_utils.places import bring_home
+from pipeline_utils import files
+from pipeline_utils.data_folder import bring_home
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import Shelf
-from pipeline_utils.shelves import Shelves
+from pipeline_utils.shelf import sweeping
+from pipeline_utils.shelf.owners import Shelves
+from pipeline_utils.shelf.shelf import Shelf
 from tests.browser import Wire, start, stop
 
 FIELDS = [None, "a red fox", "0-1", "", 3, 5.0, None, None, None, False]

@@ -10,10 +10,10 @@ import gradio as gr
 import pytest
 
 from pipeline_utils.api import endpoints
-from pipeline_utils.recipe import Recipe
+from pipeline_utils.recipe.recipe import Recipe
 from tests.browser import App, Wire
 from tests.making import made, studio
-from tests.test_page_refusals import said
+from tests.page.test_page_refusals import said
 
 ODD_PATHS = [
     "nul\0.png",
@@ -195,7 +195,7 @@ def test_what_is_unexpected_is_logged_and_told_without_its_reason(tmp_path, monk
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from pipeline_utils.answers import UNEXPECTED, Answering
+    from pipeline_utils.page.answers import UNEXPECTED, Answering
 
     def called(values: list) -> None:  # in a thread of its own: a browser's loop may run in this one
         with ThreadPoolExecutor(1) as pool:

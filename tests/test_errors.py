@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from pipeline_utils import errors
+from pipeline_utils.engine.lane_check import LanesDisagree
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.slots import LanesDisagree
-from pipeline_utils.stops import Stopped
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
 

@@ -14,11 +14,11 @@ from fuzz_picture import sample_picture
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
 
-from pipeline_utils.downloads import make_room
 from pipeline_utils.errors import CapacityError
-from pipeline_utils.shelf import Shelf
-from pipeline_utils.trash import Trash
-from pipeline_utils.uploads import KEPT
+from pipeline_utils.page.uploads import KEPT
+from pipeline_utils.shelf.downloads import make_room
+from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.trash import Trash
 from tests import browser as chrome
 from tests.browser import App, Visitor, stop
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline_utils import engine, program, replaying
+from pipeline_utils import program
 from pipeline_utils.__main__ import main
-from pipeline_utils.claim import Claim
-from pipeline_utils.picture import read
+from pipeline_utils.engine import engine
+from pipeline_utils.picture.picture import read
+from pipeline_utils.proof import replay as replaying
+from pipeline_utils.proof.claim import Claim
 from tests.making import made, studio
 from tests.test_cli import ROOT, edited, files  # noqa: F401  fixtures
 
@@ -185,7 +187,7 @@ def test_an_odd_name_ends_with_2_and_one_line(name, files, tmp_path, capsys):  #
 
 MOMENTS = {
     "torch is being imported": "'torch' in sys.modules",
-    "the model is being loaded": "'diffusers' in sys.modules and 'pipeline_utils.models' in sys.modules",
+    "the model is being loaded": "'diffusers' in sys.modules and 'pipeline_utils.engine.pool' in sys.modules",
     "the first steps are made": "within('called')",
 }
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline_utils import engine, runtime
-from pipeline_utils.catalog import resolve
-from pipeline_utils.recipe import Recipe
-from pipeline_utils.runtime import Loaded
+from pipeline_utils.engine import engine
+from pipeline_utils.models import runtime
+from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.runtime import Loaded
+from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
 LANES = (1, 2, 4, 8)

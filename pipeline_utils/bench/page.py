@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_utils.catalog import resolve
 from pipeline_utils.errors import UserError
+from pipeline_utils.models.catalog import resolve
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _START = 600  # seconds that a start may take

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline_utils import engine, runtime
-from pipeline_utils.engine import Finished
-from pipeline_utils.models import Models
-from pipeline_utils.recipe import Recipe
+from pipeline_utils.engine import engine
+from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.pool import Models
+from pipeline_utils.engine.turns import Turns
+from pipeline_utils.models import runtime
+from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
-from pipeline_utils.turns import Turns
 
 KINDS = 24  # different recipes; each is made again many times
 MOST = 11  # pictures in one round, so that calls are full, ragged and padded

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline_utils import runtime
-from pipeline_utils.compare import ssim
-from pipeline_utils.models import Models
-from pipeline_utils.picture import Picture
-from pipeline_utils.resemblance import resemblance
+from pipeline_utils.engine.pool import Models
+from pipeline_utils.models import runtime
+from pipeline_utils.picture.picture import Picture
+from pipeline_utils.proof.compare import ssim
+from pipeline_utils.proof.resemblance import resemblance
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import Shelf
+from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, RoundEvent, Studio
 
 PROMPTS = (

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline_utils.album import Album
-from pipeline_utils.handlers_shelf import matching
-from pipeline_utils.picture import Lineage, Picture, encode
-from pipeline_utils.recipe import Recipe
-from pipeline_utils.shelf import Shelf
-from pipeline_utils.thumbs import Thumbs
-from pipeline_utils.view_shelf import PAGE, shelf
-from pipeline_utils.view_tree import PAGE as TREE_PAGE
-from pipeline_utils.view_tree import tree
+from pipeline_utils.page.shelf.handlers import matching
+from pipeline_utils.page.shelf.html import PAGE, shelf
+from pipeline_utils.page.tree.html import PAGE as TREE_PAGE
+from pipeline_utils.page.tree.html import tree
+from pipeline_utils.picture.picture import Lineage, Picture, encode
+from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.shelf.album import Album
+from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.thumbnails import Thumbs
 
 _SUFFIXES = (", neon", ", sepia", ", line art")
 _SHAPE = Recipe(

@@ -1,0 +1,175 @@
+"""The one loaded model of this process: shared by all rounds, switched when none uses it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from pipeline_utils.engine.lane_check import one_lane, settled
+from pipeline_utils.engine.stops import Stop, Stopped
+from pipeline_utils.engine.streams import waited
+from pipeline_utils.errors import ModelError
+from pipeline_utils.models import revisions, runtime
+from pipeline_utils.models.catalog import ModelSpec
+from pipeline_utils.models.revisions import short
+from pipeline_utils.models.runtime import Device, Loaded
+from pipeline_utils.settings import Settings
+
+
+class Memory:
+    """Holds at most one pipeline. Rounds that want another model, or number format, wait in line for it."""
+
+    def __init__(self, settings: Settings, device: Device) -> None:
+        self._settings, self._device = settings, device
+        # ZeroGPU has no GPU yet when the model is loaded there, and lends it to that model alone.
+        self._lends = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+        self._tries_slots = device.type == "cuda" and not self._lends
+        self._condition = threading.Condition()
+        self._line: deque[object] = deque()
+        self._users = 0
+        self._loaded: Loaded | None = None
+        self._load: Future[None] | None = None  # the last load that was begun
+        self._borrowed: str | None = None  # the number format of a replay, while it has the memory
+        self._running: ModelSpec | None = None  # what the memory goes back to then
+
+    def same(self, one: ModelSpec, other: ModelSpec) -> bool:
+        """Are these, pinned by `meant`, the same model: do they have the same weights and configuration?"""
+        if one.is_local or other.is_local:
+            return one.revision == other.revision
+        return one.source == other.source and revisions.same(
+            one.source, one.revision, other.revision, self._format(one)
+        )
+
+    def held(self, spec: ModelSpec) -> Loaded | None:
+        """What is in memory, in whatever number format, when that is `spec`."""
+        loaded = self._loaded
+        if loaded is None:
+            return None
+        if spec.revision:
+            found = self.same(replace(loaded.spec, revision=loaded.revision), spec)
+        else:  # of a hub model, the newest is not known here
+            found = spec.is_local and loaded.spec.source == spec.source
+        return loaded if found else None
+
+    def ready(self, spec: ModelSpec, dtype: str | None = None) -> bool:
+        """Is `spec` in memory in this number format, None for that of this process?"""
+        return self.held(spec) is not None and self._borrowed == (None if dtype == self._format(spec) else dtype)
+
+    @contextmanager
+    def use(self, spec: ModelSpec, stop: threading.Event | None = None, dtype: str | None = None) -> Iterator[Loaded]:
+        """The model of `spec`, loaded if need be, kept in memory until the block ends.
+
+        dtype: the number format of a replay, None for that of this process; after a replay in another one,
+        the model that ran before is loaded again. Waits first come first served while other rounds use
+        another model or format, since memory is counted for one. Raises ModelError or CapacityError when it
+        cannot be loaded, and Stopped when `stop` is set meanwhile; the next round then finds the app as
+        usable as before. A load or a download that was begun goes on without its round, since neither can
+        be broken off.
+        """
+        aside, stop = stop is not None, stop or Stop()
+        borrowed = None if dtype == self._format(spec) else dtype
+        if self._lends and self._loaded and not self.ready(spec, dtype):
+            only = f"{self._loaded.spec.title} in {self._loaded.dtype}"
+            raise ModelError(f"This host lends its GPU to {only} only; {spec.title} cannot be loaded here.")
+        if not self.ready(spec, dtype):  # gigabytes, while others go on with their rounds
+            spec = waited(lambda: runtime.fetch(spec, self._in(borrowed), self._device), stop)
+        place, mine = object(), None
+        with self._condition:
+            self._line.append(place)
+            try:
+                while self._line[0] is not place or not self.ready(spec, dtype):
+                    if stop.is_set():
+                        raise Stopped
+                    if mine is not None and mine.done():
+                        mine.result()  # raises why it could not be loaded
+                    if mine is None and self._line[0] is place and self._is_free():
+                        mine = self._begin_load(spec, borrowed, aside)
+                    else:
+                        self._condition.wait(0.1)
+                loaded = self._loaded
+                self._users += 1
+            finally:
+                self._line.remove(place)
+                self._condition.notify_all()
+        try:
+            yield loaded
+        finally:
+            with self._condition:
+                self._users -= 1
+                if self._borrowed and self._running and not self._line and self._is_free():
+                    given_back = self._begin_load(self._running, None, aside)  # the next round says why it failed
+                    while not given_back.done() and not stop.is_set():
+                        self._condition.wait(0.1)
+                self._condition.notify_all()
+
+    def in_memory(self) -> Loaded:
+        """What is loaded now. Raises ModelError when nothing is."""
+        if self._loaded is None:
+            raise ModelError("No model is loaded yet.")
+        return self._loaded
+
+    def one_lane(self, reason: str) -> None:
+        """From now on the model in memory makes pictures one at a time."""
+        self._loaded = one_lane(self._loaded, reason)
+
+    def _format(self, spec: ModelSpec) -> str:
+        """The number format that `spec` has in this process."""
+        return runtime.number_format(spec, self._settings, self._device)
+
+    def _in(self, borrowed: str | None) -> Settings:
+        return replace(self._settings, dtype=borrowed) if borrowed else self._settings
+
+    def _is_free(self) -> bool:
+        return not self._users and (self._load is None or self._load.done())
+
+    def _begin_load(self, spec: ModelSpec, borrowed: str | None, aside: bool) -> Future[None]:
+        """aside: in a thread of its own, so that everybody who waits for it can be stopped.
+
+        What is loaded at start is not: ZeroGPU wants that in the main thread.
+        """
+        load = self._load = Future()
+
+        def run() -> None:
+            try:
+                self._free()
+                self._borrowed = borrowed
+                wanted = replace(spec, revision="") if spec.is_local else spec
+                loaded = runtime.load(wanted, self._in(borrowed), self._device)
+                if spec.revision not in ("", loaded.revision):
+                    raise other_weights(spec.name, spec.revision, loaded.revision)
+                loaded = settled(loaded) if self._tries_slots else loaded
+                if borrowed is None:
+                    self._running = loaded.spec
+                self._loaded = loaded
+                load.set_result(None)
+            except BaseException as error:
+                load.set_exception(error)
+            with self._condition:
+                self._condition.notify_all()
+
+        if aside:
+            threading.Thread(target=run, name="load", daemon=True).start()
+        else:
+            run()
+        return load
+
+    def _free(self) -> None:
+        self._loaded = None
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def other_weights(model: str, revision: str, here: str) -> ModelError:
+    return ModelError(
+        f"It was made with {model} at {short(revision)}; here the model is at {short(here)}, and other weights "
+        "make another picture."
+    )

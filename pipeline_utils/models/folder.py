@@ -1,0 +1,172 @@
+"""What the JSON files of a diffusers folder say about the model in it. No torch, no gradio."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline_utils.errors import InputError, ModelError
+from pipeline_utils.models.spec import FAMILIES, SAMPLERS, ModelSpec, sampler_class
+from pipeline_utils.recipe.recipe import Recipe, check_prompt, check_text
+
+# Where the parts of the supported pipelines come from; a part from elsewhere is code that came with the model.
+_LIBRARIES = ("diffusers", "transformers", "stable_diffusion", "unclip")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
+
+
+def from_folder(folder: Path) -> ModelSpec:
+    """The spec of a local diffusers folder, with its own defaults where it has a second_round.json."""
+    name = folder.name or "model"
+    if not (folder / "model_index.json").is_file():
+        raise ModelError(f"model: the folder {name} holds no model_index.json, so it is no diffusers pipeline.")
+    spec = describe_folder(ModelSpec(f"local:{safe_name(name)}", name, str(folder)), folder)
+    return _with_own_values(spec, read_json(folder / "second_round.json", {}))
+
+
+def from_file(path: Path) -> ModelSpec:
+    """The spec of a single checkpoint. Its configuration is the folder of the same name beside it, or the hub's."""
+    if not path.is_file():
+        raise ModelError(f"model: there is no file {path.name}.")
+    spec = ModelSpec(f"local:{safe_name(path.stem)}", path.stem, str(path))
+    beside = path.with_suffix("")
+    if not (beside / "model_index.json").is_file():
+        return spec
+    spec = describe_folder(spec, beside)
+    return replace(spec, lanes=lanes_for(path.stat().st_size, spec.width * spec.height))
+
+
+def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """`spec` completed from the JSON files of a diffusers folder: family, sampler, and the pipeline's own size.
+
+    Raises ModelError when the folder is no text-to-image pipeline that the app supports.
+    """
+    index = read_json(folder / "model_index.json")
+    family = index.get("_class_name")
+    parts = components(index)
+    if isinstance(family, list) or any(library not in _LIBRARIES for library, _ in parts.values()):
+        raise ModelError(f"{spec.title} brings its own code, which is not run here.")
+    if family not in FAMILIES:
+        raise ModelError(
+            f"{spec.title} is {str(family)[:60]!r}, which makes no pictures from prompts here; "
+            f"supported are {', '.join(FAMILIES)}."
+        )
+    for name in parts:
+        files = [name] if not name.startswith("tokenizer") else [f"{name}/{file}" for file in _TOKENIZER_FILES]
+        if not any((folder / file).exists() for file in files):
+            raise ModelError(f"{spec.title} is incomplete: its {name} is missing.")
+    changes: dict[str, object] = {"family": family, "scheduler": FAMILIES[family].schedulers[0]}
+    own = read_json(folder / "scheduler" / "scheduler_config.json", {}).get("_class_name")
+    if own in SAMPLERS.values():
+        changes["scheduler"] = own
+    width, height = _default_size(family, folder)
+    most = width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64)
+    spec = _checked(replace(spec, **changes, width=width, height=height, max_pixels=most), "its configuration")
+    return replace(spec, lanes=lanes_for(sum(_weights(folder / part) for part in parts), width * height))
+
+
+def lanes_for(weights: int, pixels: int) -> int:
+    """Pictures in one call of a model outside the catalog. weights: bytes of its files. pixels: of a picture.
+
+    One at a time from the size of SDXL on, above 6 GB or 768 x 768 pixels, so that memory is not at risk; else 4.
+    """
+    return 1 if weights > 6_000_000_000 or pixels > 768 * 768 else 4
+
+
+def _weights(part: Path) -> int:
+    """Bytes of the weights in the folder of a part; a variant such as .fp16 counts where it stands alone."""
+    sizes = {file.name: file.stat().st_size for file in part.glob("*.safetensors") if file.is_file()}
+    return sum({name: size for name, size in sizes.items() if name.count(".") == 1}.values()) or sum(sizes.values())
+
+
+def components(index: dict) -> dict[str, tuple[str, str]]:
+    """(library, class) by name of the parts that a model_index.json lists, which are folders beside it."""
+    return {
+        name: (str(value[0]), str(value[1]))
+        for name, value in index.items()
+        if not name.startswith("_") and isinstance(value, list) and len(value) == 2 and value[0] is not None
+    }
+
+
+def safe_name(name: str) -> str:
+    """`name` as recipes may hold it: ASCII, no path, at most 96 characters.
+
+    Where it cannot stand as it is, eight digits of its hash tell it from others that read the same.
+    """
+    safe = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._ -]+", "-", name)[:90]).strip(" ._-")
+    return name if safe == name else marked(safe or "model", hashlib.sha256(os.fsencode(name)).hexdigest())
+
+
+def marked(name: str, digits: str) -> str:
+    """`name` with eight digits that tell it from another model of the same name."""
+    return f"{name[:87]}-{digits[:8]}"
+
+
+def read_json(path: Path, default: dict | None = None) -> dict:
+    """The JSON object in `path`, or `default` where there is no file. Raises ModelError."""
+    label = f"{path.parent.name}/{path.name}"
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if default is None:
+            raise ModelError(f"The folder {path.parent.name} holds no {path.name}.") from None
+        return default
+    except OSError as error:
+        raise ModelError(f"{label} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise ModelError(f"{label} is not valid JSON.") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{label} holds no JSON object.")
+    return value
+
+
+def _default_size(family: str, folder: Path) -> tuple[int, int]:
+    """(width, height) in pixels that the pipeline itself would take; 0 for what is no number."""
+    if FAMILIES[family].fixed_size:
+        side = read_json(folder / "super_res_last" / "config.json", {}).get("sample_size")
+        return (side, side) if type(side) is int else (0, 0)
+    # Flux reads no size from its transformer.
+    part = {"StableDiffusion3Pipeline": "transformer", "FluxPipeline": ""}.get(family, "unet")
+    config = read_json(folder / part / "config.json", {}) if part else {}
+    size = config.get("sample_size") or FAMILIES[family].latent_side
+    blocks = read_json(folder / "vae" / "config.json", {}).get("block_out_channels", "1234")
+    scale = 2 ** (len(blocks) - 1) if isinstance(blocks, list | str) and len(blocks) < 10 else 0
+    height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
+    return tuple(side * scale if type(side) is int else 0 for side in (width, height))
+
+
+def _with_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
+    """`spec` with the defaults that the model's author wrote into second_round.json; other keys are notes."""
+    changes = {k: own[k] for k in ("num_inference_steps", "guidance_scale", "width", "height") if k in own}
+    try:
+        if "sampler" in own:
+            changes["scheduler"] = sampler_class(own["sampler"])
+            if changes["scheduler"] not in spec.schedulers:
+                raise InputError("sampler", own["sampler"], f"a {spec.family} works with {', '.join(spec.schedulers)}")
+        for key, field, check in (
+            ("example_prompts", "examples", check_prompt),
+            ("default_suffixes", "suffixes", lambda text: check_text("suffix", text, 200)),
+        ):
+            if key in own:
+                if not isinstance(own[key], list) or not own[key]:
+                    raise InputError(key, own[key], "a list of texts")
+                for text in own[key]:
+                    check(text)
+                changes[field] = tuple(own[key])
+    except InputError as error:
+        raise ModelError(f"{spec.title}: second_round.json is wrong: {error}") from None
+    return _checked(replace(spec, **changes), "second_round.json")
+
+
+def _checked(spec: ModelSpec, where: str) -> ModelSpec:
+    """`spec`, when the recipe of its own defaults is one it accepts. Raises ModelError."""
+    try:
+        defaults = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
+        values = {name: getattr(spec, name) for name in defaults}
+        spec.check(Recipe(model="x", revision=40 * "0", prompt="x", seed=0, dtype="float32", lanes=1, **values))
+    except InputError as error:
+        raise ModelError(f"{spec.title}: {where} is wrong: {error}") from None
+    return spec

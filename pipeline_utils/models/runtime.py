@@ -1,0 +1,220 @@
+"""Device, dtype, determinism, fingerprint, and loading a pipeline. The only file that decides them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.pipelines.deprecated import unclip
+from safetensors import safe_open
+
+from pipeline_utils.errors import InputError, ModelError
+from pipeline_utils.models import revisions
+from pipeline_utils.models.folder import describe_folder, lanes_for
+from pipeline_utils.models.load_errors import complete, explained, incomplete
+from pipeline_utils.models.revisions import content_hash
+from pipeline_utils.models.spec import ModelSpec
+from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.settings import Settings
+
+# Both libraries warn about optional packages at import time; a visitor can do nothing with that.
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where models run and how. Decided once, at start."""
+
+    type: str  # cpu or cuda
+    full_determinism: bool
+    offload: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pipeline ready to be cloned by the engine, and what recipes must say to use it."""
+
+    spec: ModelSpec
+    revision: str
+    pipe: DiffusionPipeline
+    device: Device
+    dtype: str
+    lanes: int
+
+    def adopt(self, recipe: Recipe) -> Recipe:
+        """`recipe`, made with these weights, under the name and revision that they have here."""
+        return replace(recipe, model=self.spec.name, revision=self.revision)
+
+
+def start(settings: Settings) -> Device:
+    """Applies the settings of the whole process. Call it before anything touches CUDA.
+
+    Raises InputError for a device, dtype or offload that this machine does not have.
+    """
+    if settings.full_determinism:
+        # cuBLAS reads this when its first handle is made, so it comes before any CUDA call.
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    # Reading local weights takes seconds; downloads keep their own bars.
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.disable_progress_bar()
+    cuda = torch.cuda.is_available()
+    device = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
+    if device == "cuda" and not cuda:
+        raise InputError("device", "cuda", "PyTorch finds no CUDA GPU here; use auto or cpu")
+    if settings.noise_device == "cuda" and device != "cuda":
+        raise InputError("noise_device", "cuda", "a CUDA GPU is needed; use cpu")
+    if settings.offload != "none" and device != "cuda":
+        raise InputError("offload", settings.offload, "only a CUDA GPU has parts to offload; use none")
+    torch.backends.cudnn.benchmark = False  # measured choices differ from run to run
+    if settings.full_determinism:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+    return Device(device, settings.full_determinism, settings.offload)
+
+
+def fingerprint(device: Device) -> dict[str, str | int]:
+    """What, besides the recipe, decides the bits: versions, hardware and thread count.
+
+    Two machines with equal fingerprints make equal pixels from equal recipes.
+    """
+    found: dict[str, str | int] = {
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "transformers": transformers.__version__,
+        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        found["cuda"] = torch.version.cuda or "none"
+        found["cudnn"] = torch.backends.cudnn.version() or 0
+        found["driver"] = _driver()
+    else:
+        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        found["threads"] = torch.get_num_threads()
+    return found
+
+
+def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
+    """Loads a catalog entry, hub id, folder or .safetensors file.
+
+    Only safetensors weights are read, and code that comes with a model is never run.
+    Raises ModelError or CapacityError in one sentence that names the model.
+    """
+    # Published UnCLIP models name this module by the place it had before it was deprecated.
+    diffusers.pipelines.unclip = unclip
+    dtype = number_format(spec, settings, device)
+    options = {"dtype": getattr(torch, dtype), "local_files_only": True}
+    with explained(spec), complete(spec):
+        source = Path(spec.source)
+        if spec.is_local and source.is_file():
+            spec, pipe = _load_file(spec, options)
+            revision = content_hash(source)
+        elif spec.is_local:
+            pipe = DiffusionPipeline.from_pretrained(source, use_safetensors=True, **options)
+            revision = content_hash(source)
+        else:
+            folder, variant = _snapshot(spec, dtype)
+            revision = folder.name
+            # A catalog entry was chosen with care; a folder completes only what is unknown.
+            spec = replace(spec if spec.family else describe_folder(spec, folder), revision=revision)
+            pipe = DiffusionPipeline.from_pretrained(folder, use_safetensors=True, variant=variant, **options)
+        if type(pipe).__name__ != spec.family:
+            raise ModelError(f"{spec.title} loaded as {type(pipe).__name__}, which is not supported.")
+        modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+        if any(weight.is_meta for module in modules for weight in module.parameters()):
+            raise ModelError(incomplete(spec))
+        pipe.set_progress_bar_config(disable=True)
+        if device.offload == "model":
+            pipe.enable_model_cpu_offload()
+        else:
+            pipe.to(device.type)
+    return Loaded(spec, revision, pipe, device, dtype, settings.lanes or spec.lanes)
+
+
+def fetch(spec: ModelSpec, settings: Settings, device: Device) -> ModelSpec:
+    """`spec` of a model that `load` finds here: a hub model is downloaded, and pinned to the commit that came.
+
+    Raises as `load` does.
+    """
+    if spec.is_local:
+        return spec
+    with explained(spec):
+        folder, _ = _snapshot(spec, number_format(spec, settings, device))
+    return replace(spec, revision=folder.name)
+
+
+def is_downloaded(spec: ModelSpec, dtype: str = "float32") -> bool:
+    """True when loading `spec` in this number format needs no network: all its files are here, at its revision."""
+    return spec.is_local or revisions.cached(spec.source, spec.revision, dtype) is not None
+
+
+def number_format(spec: ModelSpec, settings: Settings, device: Device) -> str:
+    """The number format that the weights of `spec` are loaded in, unless a recipe asks for another."""
+    if settings.dtype != "auto":
+        return settings.dtype
+    return "float32" if device.type == "cpu" else spec.gpu_dtype
+
+
+def _snapshot(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
+    """The folder of a hub model, named by its commit, and the variant of the weights in it.
+
+    A commit that is here needs no network; without one, the hub is asked for the newest.
+    """
+    if spec.revision and (here := revisions.cached(spec.source, spec.revision, dtype)):
+        return here
+    *smaller, full = revisions.variants(dtype)
+    for variant in smaller:
+        with suppress(ValueError):  # diffusers knows no such variant
+            return revisions.download(spec.source, spec.revision, variant), variant
+    return revisions.download(spec.source, spec.revision, full), full
+
+
+def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipeline]:
+    """A checkpoint in the layout of the original code; the shape comes from the folder beside it, or the hub's."""
+    path = Path(spec.source)
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+    if spec.family:
+        kind = getattr(diffusers, spec.family)
+        if not hasattr(kind, "from_single_file"):
+            raise ModelError(f"{spec.title}: a {spec.family} is loaded from a folder, not from a single file.")
+        return spec, kind.from_single_file(str(path), config=str(path.with_suffix("")), **options)
+    if not any(name.startswith("model.diffusion_model.") for name in names):
+        raise ModelError(f"{spec.title} holds no whole Stable Diffusion model; an adapter or a part is not enough.")
+    xl = any(name.startswith("conditioner.embedders.1.") for name in names)
+    kind = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
+    pipe = kind.from_single_file(str(path), **{**options, "local_files_only": False})
+    side = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    own = {"family": kind.__name__, "scheduler": type(pipe.scheduler).__name__, "width": side, "height": side}
+    lanes = lanes_for(path.stat().st_size, side * side)
+    return replace(spec, **own, max_pixels=4 * side * side, lanes=lanes), pipe
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _driver() -> str:
+    """Version of the NVIDIA driver, which brings part of the kernels' compiler with it."""
+    try:
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    except OSError:
+        return "unknown"

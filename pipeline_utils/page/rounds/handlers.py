@@ -1,0 +1,205 @@
+"""What an event of the page does. Layout and wiring are in ui.py; no component is known here.
+
+A handler answers with a dict from names of parts of the page to their new state.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+
+from pipeline_utils.engine.stops import Stop, Stopped
+from pipeline_utils.errors import UserError
+from pipeline_utils.files import writing
+from pipeline_utils.models.catalog import ModelSpec
+from pipeline_utils.page import reopen
+from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.running import Player
+from pipeline_utils.page.toasts import shown_as_toast, tell
+from pipeline_utils.page.tree.handlers import said
+from pipeline_utils.page.visit import Sheet, Visit, shorten
+from pipeline_utils.page.visits import Visits
+from pipeline_utils.recipe.rounds import parse_seeds
+from pipeline_utils.shelf.contact_sheet import zip_pictures
+from pipeline_utils.shelf.downloads import place_for
+from pipeline_utils.shelf.grid_sheet import round_sheet
+from pipeline_utils.studio import Studio
+
+
+class Handlers:
+    """The events of the page. Thread-safe: what a visitor made is in the visit, what runs is in the player."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.player = Player(studio)
+        self.visits = Visits(studio)
+        self.stop = self.player.stop
+
+    # Rounds
+
+    def first_round(
+        self,
+        visit: Visit,
+        prompt: str,
+        seeds: str,
+        negative_prompt: str,
+        steps: float | None,
+        guidance: float | None,
+        width: float | None,
+        height: float | None,
+        sampler: str | None,
+        cut: bool,
+        request: gr.Request,
+    ) -> Iterator[Parts]:
+        """One prompt, one picture a seed. An empty number field takes the model's own value."""
+        start = partial(
+            self.studio.first_round,
+            prompt,
+            seeds,
+            negative_prompt=negative_prompt,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            width=width,
+            height=height,
+            sampler=sampler,
+            model=visit.model,
+            cut_long_prompts=cut,
+            shelf=visit.shelf(self.studio.shelves),
+        )
+        yield from self.player.play(visit, start, {}, request)
+
+    def example(
+        self,
+        visit: Visit,
+        prompt: str,
+        seeds: str,
+        negative_prompt: str,
+        steps: float | None,
+        guidance: float | None,
+        width: float | None,
+        height: float | None,
+        sampler: str | None,
+        cut: bool,
+        request: gr.Request,
+    ) -> Iterator[Parts]:
+        """As first_round, with the words of an example button put into the prompt field first."""
+        settings = (seeds, negative_prompt, steps, guidance, width, height, sampler, cut, request)
+        parts = {"prompt": gr.update(value=prompt)}
+        for more in self.first_round(visit, prompt, *settings):
+            yield parts | more
+            parts = {}
+
+    def next_round(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Parts]:
+        """The pick once more as control, then with each suffix."""
+        with shown_as_toast():
+            if visit.pick is None:
+                raise UserError("There is no pick yet: click a picture first, then ask for its second round.")
+            shelf = visit.shelf(self.studio.shelves)
+            picked = shelf.read(visit.pick.id)
+        start = partial(self.studio.second_round, picked, suffixes, cut_long_prompts=cut, shelf=shelf)
+        yield from self.player.play(visit, start, {picked.id: picked}, request)
+
+    def count(self, seeds: str) -> Parts:
+        """The words on the button that makes round one, while seeds are typed."""
+        try:
+            number = len(parse_seeds(seeds, random.randrange))
+        except UserError:  # said when the button is pressed, not while typing
+            return {"make": gr.update(value="Make pictures")}
+        return {"make": gr.update(value="Make 1 picture" if number == 1 else f"Make {number} pictures")}
+
+    # Looking and picking
+
+    def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
+        with shown_as_toast():
+            reopen.show(visit, visit.album(self.studio.shelves), said(event, "value"))
+        grid = panels.grid(visit, busy=self.player.is_busy(request))
+        return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
+
+    def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
+        with shown_as_toast():
+            visit.choose(said(event, "index"), _file_name(said(event, "value")))
+        return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
+
+    # Files
+
+    def sheet_file(self, visit: Visit) -> str:
+        """The labelled contact sheet of the round that is shown, as a PNG."""
+        with shown_as_toast():
+            sheet, name = self._shown(visit)
+            title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
+            shelf = visit.shelf(self.studio.shelves)
+            image = round_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
+            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
+            with writing(file) as stream:
+                image.save(stream, "PNG")
+            return str(file)
+
+    def zip_file(self, visit: Visit) -> str:
+        """The PNGs of the round that is shown, in a zip."""
+        with shown_as_toast():
+            sheet, name = self._shown(visit)
+            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".zip")
+            # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
+            zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
+            return str(file)
+
+    # Models
+
+    def switch(self, visit: Visit, name: str, request: gr.Request) -> Iterator[Parts]:
+        """Loads another model and sets the fields to its own values; back to the former when that fails."""
+        models = self.studio.models
+        failure: Exception | None = None
+        spec: ModelSpec | None = None
+        stop: Stop | None = None
+        began = time.monotonic()
+        try:
+            wanted = models.open(name)
+            if models.label(wanted) == visit.model and (not wanted.is_local or models.held(wanted)):
+                yield {"model": gr.update(value=visit.model)}
+                return
+            stop = self.player.begin(request)
+            yield panels.busy() | {"status": view.waiting(f"Loading {shorten(wanted.title, 60)}…")}
+            with suppress(Stopped), models.use(wanted, stop) as loaded:
+                spec = loaded.spec
+        except Exception as error:
+            failure = error
+        finally:
+            if stop is not None:
+                self.player.end(request, stop)
+        if spec is not None:
+            visit.model = models.label(spec)
+            took = view.duration(time.monotonic() - began)
+            form = {part: gr.update(**properties) for part, properties in panels.fields(spec).items()}
+            form["model"] = gr.update(value=visit.model)
+            form["note"] = gr.update(value=view.model_note(spec, visit.model))
+            yield panels.idle(visit) | form | {"status": view.said(f"{spec.title}: ready in {took}")}
+        else:
+            parts = panels.idle(visit) if stop is not None else {}
+            status = "" if failure else view.said("Stopped.")
+            yield parts | {"model": gr.update(value=visit.model), "status": status}
+        tell(failure)
+
+    # Inner parts
+
+    def _shown(self, visit: Visit) -> tuple[Sheet, str]:
+        """The round that is shown, and a file name for all of it. Raises UserError when there is none."""
+        sheet = visit.shown
+        if sheet is None or sheet.running or not sheet.tiles:
+            raise UserError("There is no finished round to download yet.")
+        seeds = f"{sheet.round.rows}-seeds" if sheet.round.rows > 1 else f"seed-{sheet.seed}"
+        return sheet, f"round-{sheet.round.number}_{seeds}"
+
+
+def _file_name(value: object) -> str | None:
+    """The file name in what the browser says it selected."""
+    image = value.get("image") if isinstance(value, dict) else None
+    path = image.get("path") if isinstance(image, dict) else None
+    return Path(path).name if isinstance(path, str) else None

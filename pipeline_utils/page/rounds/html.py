@@ -1,0 +1,182 @@
+"""The page's own pieces of HTML. What a person typed is escaped here, nowhere else."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline_utils.models.catalog import ModelSpec, sampler_label
+from pipeline_utils.page.visit import Pick, Sheet, Visit
+from pipeline_utils.proof.resemblance import percent
+from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.recipe.rounds import way
+
+HEADER = """
+<header class="masthead">
+  <h1>Second Round</h1>
+  <p>Four seeds, one prompt. Pick one. Then its styles, on its seed.</p>
+</header>
+"""
+
+EMPTY = """
+<div class="empty" aria-hidden="true"><i></i><i></i><i></i><i></i></div>
+<p class="quiet">Describe a picture, or click an example.</p>
+"""
+
+NO_PICK = """
+<section class="pick none" aria-label="Your pick">
+  <h2>Your pick</h2>
+  <div class="frame" aria-hidden="true"></div>
+  <p class="quiet">Pick a picture with a click, or with Tab and Enter.</p>
+</section>
+"""
+
+VARIATIONS = """
+<p class="quiet">Pictures on the way from your pick to other seeds. Strength 0 is the pick, 1 the other seed.</p>
+"""
+
+FLAGGED = "blacked out by the safety checker"
+
+_ORDINALS = ("", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
+
+
+def url(file: Path) -> str:
+    """Where the browser finds a file of the shelf; relative, so that it works behind a proxy."""
+    return "gradio_api/file=" + quote(str(file))
+
+
+def notice(trouble: str) -> str:
+    """What stands above everything while nothing can be kept."""
+    return f'<p role="alert"><b>For looking only.</b> {escape(trouble)}</p>' if trouble else ""
+
+
+def round_name(number: int) -> str:
+    return f"{_ORDINALS[number]} round" if number < len(_ORDINALS) else f"Round {number}"
+
+
+def progress(done: int, total: int, finished: int, pictures: int, left: float | None) -> str:
+    """The bar of a running round. left: seconds."""
+    text = f"Step {done} of {total} · {finished} of {pictures} pictures"
+    if left is not None:
+        text += f" · {duration(left)} left"
+    share = 100 * done / max(1, total)
+    return (
+        f'<div class="status running"><div class="bar" role="progressbar" aria-label="Round" aria-valuemin="0" '
+        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-valuetext="{text}"><i style="width:{share:.1f}%"></i>'
+        f"</div><p>{text}</p></div>"
+    )
+
+
+def waiting(reason: str) -> str:
+    reason = escape(reason)
+    return (
+        '<div class="status waiting"><div class="bar" role="progressbar" aria-label="Waiting" '
+        f'aria-valuetext="{reason}"><i></i></div><p role="status">{reason}</p></div>'
+    )
+
+
+def said(text: str) -> str:
+    return f'<div class="status"><p role="status">{escape(text)}</p></div>'
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def caption(sheet: Sheet, index: int) -> str:
+    """The words under a tile; an ellipsis at the end marks one that is still being made."""
+    place, tile = sheet.round.places[index], sheet.tiles.get(index)
+    if place.control:
+        text = "control"
+        if index in sheet.controls:
+            text += " · equal to the pick" if sheet.controls[index] == "equal" else " · differs from the pick"
+    elif place.suffix is not None:
+        text = place.suffix.strip(" ,")
+    else:
+        text = way(place.recipe) or f"seed {place.recipe.seed}"
+    if sheet.round.rows > 1:  # a grid, whose rows are seeds
+        text = f"{noise(place.recipe)} · {text}"
+    if tile is None:
+        return text + " …"
+    if tile.alike is not None and not place.control:
+        text += f" · {percent(tile.alike)} % alike"
+    return f"{text} · {FLAGGED}" if tile.flagged else text
+
+
+def noise(recipe: Recipe) -> str:
+    """What a picture starts from, in a few words."""
+    if recipe.variation_seed is None:
+        return f"seed {recipe.seed}"
+    return f"seed {recipe.seed} → {recipe.variation_seed}, {100 * recipe.variation_strength:g} %"
+
+
+def heading(visit: Visit) -> str:
+    """Above the gallery: what the round that is shown was made from, and what its control showed."""
+    sheet = visit.shown
+    if sheet is None:
+        return ""
+    # What the page shows, for the day on which the server has forgotten it.
+    held = f' data-rounds="{" ".join(each.key for each in visit.sheets)}" data-shown="{sheet.key}"'
+    prompt = f"<q>{escape(sheet.prompt)}</q>"
+    if sheet.round.number == 1:
+        return f'<div class="round-head"{held}><h2>Round 1</h2><p>{prompt}</p></div>'
+    verdict = ""
+    if sheet.control == "equal":
+        words = "Control and pick" if sheet.round.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
+        verdict = f'<p class="verdict equal">{words}: equal, bit for bit</p>'
+    elif sheet.control:
+        verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
+    return (
+        f'<div class="round-head" data-columns="{sheet.round.columns or ""}"{held}>'
+        f"<h2>Round {sheet.round.number} <small>{sheet.name}</small></h2>"
+        f"<p>{prompt}</p>{verdict}</div>"
+    )
+
+
+def pick(picked: Pick, frame: str = "", again: str = "") -> str:
+    """frame: the picture itself, as view_compare shows it. again: what is known of making it again."""
+    recipe = picked.recipe
+    facts = {
+        "Model": recipe.model,
+        "Revision": recipe.revision,
+        "Steps": recipe.num_inference_steps,
+        "Guidance": f"{recipe.guidance_scale:g}",
+        "Sampler": sampler_label(recipe.scheduler),
+        "Size": f"{recipe.width} × {recipe.height}",
+        "Negative prompt": recipe.negative_prompt or "none",
+        "Noise": f"{recipe.noise_device} generator, one a picture",
+        "Numbers": recipe.dtype,
+        "Pictures a call": recipe.lanes,
+        "Recipe": recipe.id,
+        "Picture": picked.id,
+    }
+    variation = f"<span>{way(recipe)}</span> " if way(recipe) else ""
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
+    prompt = escape(recipe.prompt)
+    flagged = f'<p class="quiet">{FLAGGED.capitalize()}.</p>' if picked.flagged else ""
+    return (
+        f'<section class="pick" aria-label="Your pick" data-picture="{picked.id}"><h2>Your pick</h2>'
+        f'{frame}<p class="seed">seed <b>{recipe.seed}</b> {variation}<span>round {picked.round}</span></p>'
+        f'<p class="prompt">{prompt}</p>{flagged}'
+        f'<p class="quiet">{escape(again)}</p>'
+        f"<details><summary>Recipe</summary><dl>{rows}</dl></details></section>"
+    )
+
+
+def next_round(picked: Pick | None) -> str:
+    if picked is None:
+        return '<h2>Second round</h2><p class="quiet">The seed of your pick, once with each style.</p>'
+    return (
+        f"<h2>{round_name(picked.round + 1)}</h2>"
+        f'<p class="quiet">Seed {picked.recipe.seed} again, once with each style after its prompt.</p>'
+    )
+
+
+def model_note(spec: ModelSpec, name: str) -> str:
+    """name: what calls the model here."""
+    parts = [f"{spec.width} × {spec.height}", f"{spec.num_inference_steps} steps"] if spec.family else []
+    said = escape(" · ".join([*parts, *([spec.note] if spec.note else [])]))
+    return f'<p class="quiet" data-model="{escape(name)}">{said}</p>'

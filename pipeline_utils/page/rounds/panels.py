@@ -1,0 +1,127 @@
+"""What the parts of the page look like, by their names: for a visit, and for a model's own values."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline_utils.engine.script import as_python
+from pipeline_utils.errors import UserError
+from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
+from pipeline_utils.page.rounds import compare as view_compare
+from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.suffixes import presets
+from pipeline_utils.page.visit import Sheet, Visit
+from pipeline_utils.proof.again import again
+from pipeline_utils.studio import Studio
+
+Parts = dict[str, Any]
+
+
+def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
+    """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
+    files = {at: tile.file for at, tile in sheet.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
+    return [(str(files.get(at, waiting)), view.caption(sheet, at)) for at in range(len(sheet.round.places))]
+
+
+def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
+    """The parts that show a round."""
+    sheet = visit.shown
+    titles = [(sheet.title, sheet.key) for sheet in visit.sheets]
+    ready = bool(sheet and sheet.tiles and not sheet.running)
+    python = script(visit, studio) if ready else None
+    return {
+        "rounds": gr.update(
+            choices=titles,
+            value=sheet.key if sheet else None,
+            visible=len(titles) > 1,
+        ),
+        "heading": view.heading(visit),
+        "empty": gr.update(visible=sheet is None),
+        # gr.update with selected_index=None would leave the browser's old selection.
+        "gallery": gr.Gallery(
+            value=tiles(sheet, waiting) if sheet else [], selected_index=visit.selected, visible=sheet is not None
+        ),
+        "sheet_button": gr.update(interactive=ready),
+        "zip_button": gr.update(interactive=ready),
+        "files": gr.update(visible=sheet is not None),
+        "script": gr.update(visible=python is not None),
+        "python": python,
+    }
+
+
+def script(visit: Visit, studio: Studio) -> str | None:
+    """The plain diffusers script of the round that is shown, whose pictures were all made by one process.
+
+    None where its model or its pictures are no longer here.
+    """
+    recipes = visit.shown.round.recipes
+    with suppress(UserError):
+        first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
+        return as_python(recipes, studio.models.meant(recipes[0].model, recipes[0].revision), first.fingerprint)
+    return None
+
+
+def picked(visit: Visit, studio: Studio, busy: bool) -> Parts:
+    """The parts that show the pick."""
+    pick, html = visit.pick, view.NO_PICK
+    if pick:
+        html = view.pick(pick, view_compare.frame(pick), again(studio, pick.recipe, pick.fingerprint))
+    number = pick.round + 1 if pick else 2
+    return {
+        "pick": html,
+        "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
+        "next_title": view.next_round(pick),
+        "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),
+        "grid": grid(visit, busy),
+        "vary": gr.update(interactive=pick is not None and not busy),
+    }
+
+
+def grid(visit: Visit, busy: bool) -> Any:
+    """The button that makes a grid: on how many seeds."""
+    rows, seeds = len(visit.rows()), len(visit.seeds())
+    label = "On all seeds" if rows < 2 else f"On all {rows} seeds" if rows == seeds else f"On {rows} of {seeds} seeds"
+    return gr.update(value=label, interactive=rows > 1 and not busy)
+
+
+def busy() -> Parts:
+    return {
+        "make": gr.update(interactive=False),
+        "next": gr.update(interactive=False),
+        "grid": gr.update(interactive=False),
+        "vary": gr.update(interactive=False),
+        "stop": gr.update(visible=True, interactive=True),
+    }
+
+
+def idle(visit: Visit) -> Parts:
+    return {
+        "make": gr.update(interactive=True),
+        "next": gr.update(interactive=visit.pick is not None),
+        "grid": grid(visit, busy=False),
+        "vary": gr.update(interactive=visit.pick is not None),
+        "stop": gr.update(visible=False),
+    }
+
+
+def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
+    """The properties of the form's parts at a model's own values. Examples keep their number: three."""
+    family = FAMILIES.get(spec.family)
+    samplers = [sampler_label(name) for name in spec.schedulers] if family else list(SAMPLERS)
+    fixed = bool(family and family.fixed_size)
+    examples = (*spec.examples, "", "", "")[:3]
+    return {
+        "model": {"value": spec.name},
+        "note": {"value": view.model_note(spec, spec.name)},
+        "negative": {"visible": not family or family.negative_prompt},
+        "steps": {"value": spec.num_inference_steps},
+        "guidance": {"value": spec.guidance_scale},
+        "width": {"value": spec.width, "interactive": not fixed},
+        "height": {"value": spec.height, "interactive": not fixed},
+        "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},
+        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes), "known": presets.known(spec)},
+    } | {f"example {n}": {"value": text, "visible": bool(text)} for n, text in enumerate(examples)}

@@ -1,0 +1,165 @@
+"""Playing a round into the page, from the first word to the last picture, and ending it early."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from pipeline_utils.clients import listener_gone
+from pipeline_utils.engine.engine import Refused, Step, calls
+from pipeline_utils.engine.stops import Stop
+from pipeline_utils.errors import ModelError, UserError
+from pipeline_utils.files import writing
+from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds.pace import Pace, Shares
+from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.rounds.previews import previews
+from pipeline_utils.page.toasts import shown_as_toast, tell
+from pipeline_utils.page.visit import Sheet, Tile, Visit, compared
+from pipeline_utils.picture.picture import Picture
+from pipeline_utils.recipe.rounds import Round
+from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
+
+_REFRESH = 0.1  # seconds between two messages about steps
+
+
+class Player:
+    """One for the page. Thread-safe: which visitor's work runs is known to the studio's stops."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self._shares: dict[tuple, Shares] = {}  # what calls took beside their steps, by what decides it
+
+    def play(
+        self,
+        visit: Visit,
+        start: Callable[..., Iterator[RoundEvent]],
+        picked: Mapping[str, Picture],
+        request: gr.Request,
+    ) -> Iterator[Parts]:
+        """Plays the round that `start(stop=..., previews=...)` gives. picked: the pictures it came from, by id.
+
+        What `start` raises becomes a toast, and the page stays as it was. One round a visitor at a time.
+        """
+        with shown_as_toast():
+            stop = self.begin(request)
+            try:
+                events = start(stop=stop, previews=self.studio.settings.previews)
+            except BaseException:
+                self.end(request, stop)
+                raise
+        sheet: Sheet | None = None
+        failure: Exception | None = None
+        refused: list[str] = []
+        count = 0
+        began = told_at = time.monotonic()
+        try:
+            yield panels.busy() | {"status": view.waiting("Starting…"), "previews": ""}
+            with closing(events):
+                for event in events:
+                    now = time.monotonic()
+                    if isinstance(event, Waiting):
+                        yield {"status": view.waiting(event.reason)}
+                    elif isinstance(event, Started):
+                        if sheet is not None:
+                            visit.close(sheet)
+                        sheet, began, growing = visit.open(event.round), now, ""
+                        count = len(sheet.round.places)
+                        stop.at_end(partial(visit.close, sheet))  # whatever becomes of the page's stream
+                        kind, pace = self._pace(event.round)
+                        if not picked:
+                            visit.pick = None
+                        yield panels.looked(visit, self.studio, self.waiting) | panels.picked(
+                            visit, self.studio, busy=True
+                        )
+                    elif isinstance(event, Step):
+                        pace.step(now, event.done, event.total, event.lanes)
+                        if event.previews is not None:
+                            growing = previews(event.previews, event.lanes)
+                        if now - told_at >= _REFRESH or event.done == event.total:
+                            told_at = now
+                            status = view.progress(event.done, event.total, len(sheet.tiles), count, pace.left(now))
+                            yield {"status": status, "previews": growing if visit.shown is sheet else ""}
+                    elif isinstance(event, Refused):
+                        refused.append(event.reason)
+                    elif isinstance(event, Made):
+                        pace.made(now, event.index)
+                        self._shares[kind] = pace.shares
+                        self._hang(visit, sheet, event, picked)
+                        if visit.shown is sheet:
+                            yield {
+                                "gallery": gr.update(value=panels.tiles(sheet, self.waiting)),
+                                "heading": view.heading(visit),
+                            }
+        except Exception as error:  # the page must be usable again before anyone is told
+            failure = error
+        finally:  # may run on the server's event loop, so nothing here waits
+            self.end(request, stop)
+        made = len(sheet.tiles) if sheet else 0
+        status = view.said(_outcome(made, len(refused), count, failure, time.monotonic() - began))
+        yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
+        if refused and failure is None:
+            more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
+            failure = ModelError(refused[0] + more)
+        tell(failure)
+
+    @property
+    def waiting(self) -> Path:
+        """The file that stands where a picture is still being made. It may be cleaned away at any time."""
+        file = self.studio.settings.cache / "waiting.png"
+        if not file.is_file():
+            with suppress(OSError, UserError):  # on a full disk nothing is made that it could stand for
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with writing(file) as stream:
+                    Image.new("LA", (8, 8)).save(stream, "PNG")
+        return file
+
+    def begin(self, request: gr.Request) -> Stop:
+        """The stop flag of work that begins now; `end` when it is over. Raises UserError while other work runs."""
+        if self.is_busy(request):
+            raise UserError("What you asked for before is still running: stop it, or wait until it is done.")
+        return self.studio.stops.begin(request.session_hash, "round", listener_gone())
+
+    def end(self, request: gr.Request, stop: Stop) -> None:
+        self.studio.stops.end(request.session_hash, stop)
+
+    def is_busy(self, request: gr.Request) -> bool:
+        return bool(self.studio.stops.under_way(request.session_hash, "round"))
+
+    def stop(self, request: gr.Request) -> Parts:
+        """Ends the visitor's work within a step; its finished pictures stay."""
+        if not self.studio.stops.stop(request.session_hash, "round"):
+            return {"stop": gr.update(visible=False)}
+        return {"status": view.waiting("Stopping…"), "stop": gr.update(interactive=False)}
+
+    def _pace(self, asked: Round) -> tuple[tuple, Pace]:
+        """The clock of a round, and what decides how its calls divide their time."""
+        recipes = asked.recipes
+        plan = calls(recipes)
+        kind = (recipes[0].model, recipes[0].width, recipes[0].height, recipes[0].lanes)
+        return kind, Pace(plan, [recipes[places[0]].num_inference_steps for places in plan], self._shares.get(kind))
+
+    def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
+        picture, place = made.picture, sheet.round.places[made.index]
+        sheet.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
+        if place.control:
+            sheet.controls[made.index] = compared(picked[place.parent], picture)
+
+
+def _outcome(made: int, refused: int, asked: int, failure: Exception | None, seconds: float) -> str:
+    """What became of the `asked` places of a round."""
+    pictures = "1 picture" if made == 1 else f"{made} pictures"
+    if failure is not None:
+        return f"Ended early; {pictures} kept." if made else ""
+    if not asked or made + refused < asked:
+        return f"Stopped; {pictures} kept." if made else "Stopped before the first picture."
+    if refused:
+        return f"{pictures} in {view.duration(seconds)}; {refused} of {asked} came out as none."
+    return f"{pictures} in {view.duration(seconds)}"

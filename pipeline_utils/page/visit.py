@@ -1,0 +1,227 @@
+"""What one visitor made since the page was opened. Lives on the server; the browser never says what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.picture.picture import Picture
+from pipeline_utils.proof.resemblance import resemblance
+from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.recipe.rounds import MAX_GRID, Round
+from pipeline_utils.shelf.album import Album
+from pipeline_utils.shelf.owners import Shelves
+from pipeline_utils.shelf.shelf import Shelf
+
+SHEETS = 12  # rounds on the page; the tree and the shelf have them all
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A finished picture, without its pixels: a visit may hold hundreds."""
+
+    id: str
+    file: Path
+    pixel_sha256: str
+    flagged: bool
+    alike: float | None  # resemblance to the picture it came from
+    fingerprint: Mapping[str, object]
+
+    @classmethod
+    def of(cls, picture: Picture, file: Path, source: Picture | None) -> Tile:
+        """source: the picture it came from, where that is here."""
+        alike = resemblance(source.image, picture.image) if source else None
+        return cls(picture.id, file, picture.pixel_sha256, picture.flagged is True, alike, picture.fingerprint)
+
+
+@dataclass
+class Sheet:
+    """One round of the visit: what was asked for, and the pictures that are there, by place."""
+
+    round: Round
+    tiles: dict[int, Tile] = field(default_factory=dict)
+    running: bool = True
+    controls: dict[int, str] = field(default_factory=dict)  # by place: what comparing it with its pick found
+
+    @property
+    def control(self) -> str:
+        """What the controls showed: "" while none is there, "equal", or how the first that differs does."""
+        return next((found for found in self.controls.values() if found != "equal"), "equal" if self.controls else "")
+
+    @property
+    def prompt(self) -> str:
+        return self.round.places[0].recipe.prompt
+
+    @property
+    def seed(self) -> int:
+        return self.round.places[0].recipe.seed
+
+    @property
+    def name(self) -> str:
+        """What a later round is made from, in a few words."""
+        if self.round.rows > 1:
+            return f"{self.round.rows} seeds"
+        others = [place for place in self.round.places if not place.control]
+        varied = bool(others) and all(place.suffix is None for place in others)
+        return f"around seed {self.seed}" if varied else f"seed {self.seed}"
+
+    @property
+    def title(self) -> str:
+        if self.round.number == 1:
+            return f"Round 1 · {shorten(self.prompt, 28)}"
+        return f"Round {self.round.number} · {self.name}"
+
+    @property
+    def key(self) -> str:
+        """What the page knows the round by: its first picture. "" while there is none."""
+        return self.tiles[min(self.tiles)].id if self.tiles else ""
+
+    def ids(self) -> set[str]:
+        return {tile.id for tile in self.tiles.values()}
+
+    def stop(self) -> None:
+        """Ends the round with the pictures it has; the places of the others are given up."""
+        kept = sorted(self.tiles)
+        self.round = Round(self.round.number, tuple(self.round.places[i] for i in kept))
+        self.tiles = {at: self.tiles[i] for at, i in enumerate(kept)}
+        self.controls = {at: self.controls[i] for at, i in enumerate(kept) if i in self.controls}
+        self.running = False
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The picked picture, by identity."""
+
+    id: str
+    file: Path
+    recipe: Recipe
+    round: int
+    parent: str | None = None  # id of the picture it came from
+    alike: float | None = None  # resemblance to that picture
+    suffix: str | None = None  # what was added to its prompt
+    control: bool = False
+    flagged: bool = False  # a safety checker blacked it out
+    fingerprint: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class Visit:
+    """Changed in place, so that a running round and a click in the same moment both count."""
+
+    model: str  # name of the model that the visitor chose
+    owner: str = ""  # whose shelf the pictures are on; see Shelves
+    sheets: list[Sheet] = field(default_factory=list)
+    shown: Sheet | None = None
+    pick: Pick | None = None
+
+    def shelf(self, shelves: Shelves) -> Shelf:
+        """Where this visitor's pictures are."""
+        return self.album(shelves).shelf
+
+    def album(self, shelves: Shelves) -> Album:
+        """The same with its index and tree."""
+        return shelves.album(self.owner)
+
+    def open(self, asked: Round) -> Sheet:
+        sheet = Sheet(asked)
+        self.add(sheet)
+        return sheet
+
+    def close(self, sheet: Sheet) -> None:
+        """The round is over. One without a single picture leaves no trace, nor does an equal one of before."""
+        sheet.stop()
+        held = sheet.ids()
+        self.sheets = [each for each in self.sheets if each is sheet or each.running or not each.ids() <= held]
+        if not held:
+            self.sheets = [each for each in self.sheets if each is not sheet]
+        if not any(each is self.shown for each in self.sheets):
+            self.shown = self.sheets[-1] if self.sheets else None
+
+    def add(self, sheet: Sheet) -> None:
+        """Shows a round. The oldest make room for it, but none that is running, nor that of the pick."""
+        pick = self.pick.id if self.pick else None
+        over = [each for each in self.sheets if not each.running and pick not in each.ids()]
+        for each in over[: max(0, len(self.sheets) - SHEETS + 1)]:
+            self.sheets.remove(each)
+        self.sheets.append(sheet)
+        self.shown = sheet
+
+    def forget(self, gone: set[str]) -> None:
+        """Takes pictures that were deleted out of the rounds on the page."""
+        for sheet in list(self.sheets):
+            if sheet.ids() & gone:
+                sheet.tiles = {at: tile for at, tile in sheet.tiles.items() if tile.id not in gone}
+                if not sheet.running:
+                    self.close(sheet)
+        if self.pick and self.pick.id in gone:
+            self.pick = None
+
+    def choose(self, index: object, file_name: str | None) -> None:
+        """Picks the picture of the round that is shown whose file has this name.
+
+        Both come from the browser: the name only finds a picture of this visitor, and the index only tells why none
+        was found. Raises InputError or UserError.
+        """
+        tiles = self.shown.tiles if self.shown else {}
+        at = next((at for at, tile in tiles.items() if tile.file.name == file_name), None)
+        if at is None:
+            count = len(self.shown.round.places) if self.shown else 0
+            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+                raise InputError("pick", index, "there is no such picture in the round that is shown")
+            if index not in tiles:
+                raise UserError("This picture is not finished yet; pick it when it is.")
+            raise UserError("The round changed while you picked. Pick again.")
+        tile = tiles[at]
+        place = self.shown.round.places[at]
+        line = (self.shown.round.number, place.parent, tile.alike, place.suffix, place.control)
+        self.pick = Pick(tile.id, tile.file, place.recipe, *line, tile.flagged, tile.fingerprint)
+
+    def seeds(self) -> list[Tile]:
+        """The pictures of the pick's round, else of the one that is shown, that have its prompt: one a seed."""
+        pick = self.pick.id if self.pick else None
+        sheets = [sheet for sheet in (self.shown, *self.sheets) if sheet is not None]
+        home = next((sheet for sheet in sheets if pick in sheet.ids()), self.shown)
+        if home is None:
+            return []
+        recipes = {at: home.round.places[at].recipe for at in sorted(home.tiles)}
+        here = next((at for at in recipes if home.tiles[at].id == pick), None)
+        prompt = home.prompt if here is None else recipes[here].prompt
+        found: dict[tuple, int] = {}
+        for at, recipe in recipes.items():
+            if recipe.prompt == prompt:
+                noise = (recipe.seed, recipe.variation_seed, recipe.variation_strength)
+                found[noise] = here if here is not None and recipe == recipes[here] else found.get(noise, at)
+        return [home.tiles[at] for at in found.values()]
+
+    def rows(self) -> list[Tile]:
+        """As many of `seeds` as a grid takes, the pick among them."""
+        most, tiles = MAX_GRID[0], self.seeds()
+        pick = [tile for tile in tiles[most:] if self.pick and tile.id == self.pick.id]
+        return [*tiles[: most - len(pick)], *pick]
+
+    @property
+    def selected(self) -> int | None:
+        """Where the pick stands in the round that is shown."""
+        if self.shown and self.pick:
+            return next((at for at, tile in self.shown.tiles.items() if tile.id == self.pick.id), None)
+        return None
+
+
+def compared(pick: Picture, control: Picture) -> str:
+    """What comparing the pixels of a pick and its control found, in a few words."""
+    if pick.pixel_sha256 == control.pixel_sha256:
+        return "equal"
+    if pick.image.size != control.image.size:
+        return "another size"
+    one, other = (np.asarray(picture.image, dtype=np.int16) for picture in (pick, control))
+    apart = np.abs(one - other).max(axis=2)  # [height, width]
+    return f"{np.count_nonzero(apart)} of {apart.size} pixels, by at most {apart.max()} of 255"
+
+
+def shorten(text: str, limit: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

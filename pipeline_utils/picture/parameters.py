@@ -1,0 +1,189 @@
+"""The widely read `parameters` text of a PNG, as stable-diffusion-webui writes it.
+
+    a red fox, watercolor
+    Negative prompt: blurry
+    Steps: 20, Sampler: DDIM, CFG scale: 7.0, Seed: 0, Size: 64x64, Model: emoji-sd, ...
+
+It is written for other tools and sites. The form has no escapes, so a prompt that itself holds a line
+"Negative prompt:" is misread from it by everyone; our own reading uses the `recipe` record alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pipeline_utils.recipe.recipe import Recipe
+
+SAMPLERS = {  # class in diffusers: the label in use. "Euler FlowMatch" is what SD.Next calls it
+    "DDIMScheduler": "DDIM",
+    "DPMSolverMultistepScheduler": "DPM++ 2M",
+    "EulerDiscreteScheduler": "Euler",
+    "EulerAncestralDiscreteScheduler": "Euler a",
+    "UniPCMultistepScheduler": "UniPC",
+    "PNDMScheduler": "PLMS",
+    "LCMScheduler": "LCM",
+    "FlowMatchEulerDiscreteScheduler": "Euler FlowMatch",
+    "HeunDiscreteScheduler": "Heun",
+    "LMSDiscreteScheduler": "LMS",
+    "DDPMScheduler": "DDPM",
+}
+_SCHEDULERS = {label.lower(): name for name, label in SAMPLERS.items()}
+_SPACINGS = ("karras", "exponential", "polyexponential")  # once part of the sampler's label
+
+_NEGATIVE = "Negative prompt:"
+# Linear on any text: the parts exclude each other, and nothing is tried twice.
+_PAIR = re.compile(r'\s*([^:,"{}]{1,60}):\s*("(?:\\.|[^\\"])*+"|[^,]*)(?:,|$)')
+_READ = (
+    "Steps", "Sampler", "CFG scale", "Seed", "Variation seed", "Variation seed strength", "Size", "Model",
+    "Model hash", "Schedule type", "RNG",
+)  # fmt: skip
+
+
+def write(recipe: Recipe) -> str:
+    """The text for a recipe. The record beside it stays the truth; this leaves much out."""
+    lines = [recipe.prompt]
+    if recipe.negative_prompt:
+        lines.append(f"{_NEGATIVE} {recipe.negative_prompt}")
+    settings = {
+        "Steps": recipe.num_inference_steps,
+        "Sampler": SAMPLERS.get(recipe.scheduler, recipe.scheduler),
+        "CFG scale": recipe.guidance_scale,
+        "Seed": recipe.seed,
+        "Size": f"{recipe.width}x{recipe.height}",
+        "Model": recipe.model.removeprefix("local:"),  # a colon in a value confuses readers
+    }
+    kind, _, digits = recipe.revision.rpartition(":")
+    # Sites look models up by this hash; a hub commit is no hash of weights and would mislead them.
+    settings |= {"Model hash": digits[:10]} if kind else {"Model revision": digits}
+    if recipe.variation_seed is not None:
+        settings |= {"Variation seed": recipe.variation_seed, "Variation seed strength": recipe.variation_strength}
+    settings["Version"] = "Second Round"
+    lines.append(", ".join(f"{key}: {value}" for key, value in settings.items()))
+    return "\n".join(lines)
+
+
+def parse(text: str) -> tuple[dict, list[str]]:
+    """(what the text says, sentences on what it cannot say), for text from anywhere, never raising.
+
+    The dict always has prompt, negative_prompt, steps, sampler, scheduler (the class in diffusers),
+    cfg_scale, seed, variation_seed, variation_strength, width, height, model and model_hash; None where
+    the text is silent.
+    """
+    lines = text.strip().split("\n")
+    at, settings = _settings(lines)
+    prompt, negative = _prompts(lines[:at]) if settings else (None, None)
+    label = settings.get("Sampler")
+    scheduler, spacing = _scheduler(label, settings.get("Schedule type", ""))
+    width, height = _size(settings.get("Size", ""))
+    found = {
+        "prompt": prompt,
+        "negative_prompt": negative,
+        "steps": _whole(settings.get("Steps", "")),
+        "sampler": label,
+        "scheduler": scheduler,
+        "cfg_scale": _number(settings.get("CFG scale", "")),
+        "seed": _whole(settings.get("Seed", "")),
+        "variation_seed": _whole(settings.get("Variation seed", "")),
+        "variation_strength": _number(settings.get("Variation seed strength", "")),
+        "width": width,
+        "height": height,
+        "model": settings.get("Model"),
+        "model_hash": settings.get("Model hash"),
+    }
+    return found, _unknown(found, settings, spacing)
+
+
+def _settings(lines: list[str]) -> tuple[int, dict[str, str]]:
+    """(index of the line of settings, its pairs and those of the lines after it)."""
+    for at in range(len(lines) - 1, -1, -1):
+        if lines[at].lstrip().startswith("Steps:"):
+            break
+    else:
+        at = len(lines) - 1
+        if len(_pairs(lines[at])) < 3:  # a prompt, or the text of another tool
+            return len(lines), {}
+    settings = _pairs(lines[at])
+    for line in lines[at + 1 :]:  # extensions add lines of one pair, such as "Template: ..."
+        key, colon, value = line.partition(":")
+        if colon:
+            settings.setdefault(key.strip()[:60], value.strip())
+    return at, settings
+
+
+def _pairs(line: str) -> dict[str, str]:
+    pairs, at = {}, 0
+    while at < len(line):
+        match = _PAIR.match(line, at)
+        if match:
+            pairs.setdefault(match[1].strip(), _unquoted(match[2].strip()))
+            at = match.end()
+        else:  # not a pair: go on after the next comma
+            at = line.find(",", at) + 1 or len(line)
+    return pairs
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _prompts(lines: list[str]) -> tuple[str, str]:
+    for at, line in enumerate(lines):
+        if line.lstrip().startswith(_NEGATIVE):
+            negative = [line.lstrip().removeprefix(_NEGATIVE), *lines[at + 1 :]]
+            return "\n".join(lines[:at]).strip(), "\n".join(negative).strip()
+    return "\n".join(lines).strip(), ""
+
+
+def _scheduler(label: str | None, spacing: str) -> tuple[str | None, str | None]:
+    """(class in diffusers, the spacing of noise levels where one is named)."""
+    name = (label or "").lower()
+    for word in _SPACINGS:
+        if name.endswith(" " + word):
+            name, spacing = name.removesuffix(" " + word), word
+    return _SCHEDULERS.get(name), spacing if spacing.lower() not in ("", "automatic") else None
+
+
+def _size(text: str) -> tuple[int | None, int | None]:
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    return (int(match[1]), int(match[2])) if match else (None, None)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,3})?", text) else None
+
+
+def _unknown(found: dict, settings: dict[str, str], spacing: str | None) -> list[str]:
+    if not settings:
+        return ["The parameters are not in the form of stable-diffusion-webui, so nothing in them is used."]
+    unknown = []
+    silent = [name.replace("_", " ") for name in ("steps", "cfg_scale", "seed", "width") if found[name] is None]
+    if silent:
+        unknown.append(f"Not in the file: {', '.join(silent)}.")
+    if found["sampler"] is None:
+        unknown.append("The sampler is not named.")
+    elif found["scheduler"] is None:
+        unknown.append(f"The sampler {found['sampler'][:60]} has no counterpart here.")
+    if spacing:
+        unknown.append(f"The noise levels were spaced by {spacing[:60]}; here the model's own spacing is used.")
+    if found["model"] is None:
+        unknown.append("The model is not named.")
+    else:
+        unknown.append(f"Whether a model here is the same as {found['model'][:60]} cannot be told from a name.")
+    if settings.get("RNG") != "CPU":
+        unknown.append("Where the noise was drawn is not said; by default it is the GPU, with other noise.")
+    unknown.append("The size of the batch, the numeric type and the versions of the libraries are not said.")
+    other = [key[:40] for key in settings if key not in (*_READ, "Version")]
+    if other:
+        more = f" and {len(other) - 10} more" if len(other) > 10 else ""
+        unknown.append(f"These settings are not used: {', '.join(other[:10])}{more}.")
+    return unknown

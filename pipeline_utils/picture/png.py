@@ -1,0 +1,236 @@
+"""PNG files from anywhere: their text and pixels, read in bounded time and memory.
+
+Every chunk is walked and checked before a pixel is decoded. Pillow is then given a file rebuilt from
+the header, palette and pixel data alone, so that no other chunk of a hostile file reaches it.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from pipeline_utils.errors import PictureError
+from pipeline_utils.recipe.recipe import MAX_SIDE
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_BYTES = 64 * 2**20  # of a file; 4096 x 4096 pixels of noise are 48 MB
+MAX_CHUNKS = 20_000  # libpng writes 8 KB each
+MAX_TEXT_BYTES = 64 * 2**10  # of one text that is read; the longest record we write is smaller
+MAX_INFLATED = 4 * 2**20  # of all compressed text chunks of a file together, read or not
+
+RGB = 2  # colour type
+_CHANNELS = {0: 1, RGB: 3, 3: 1, 4: 2, 6: 4}  # by colour type: grey, RGB, palette, grey + alpha, RGBA
+_PALETTE = 3
+_PIECE = 2**16  # bytes
+MAX_HEAD = 4 * MAX_TEXT_BYTES  # bytes ahead of the pixels that `first_texts` looks at
+_FIRST_READ = 2**12  # bytes; our own texts take about 2,500
+
+
+@dataclass(frozen=True)
+class Png:
+    """A walked file, every checksum right, no pixel decoded. width, height: pixels."""
+
+    width: int
+    height: int
+    depth: int  # bits a channel: 8, or 1 to 8 in a palette
+    color: int  # the PNG colour type
+    texts: dict[str, str]  # those asked for, by keyword
+    header: bytes
+    palette: bytes
+    data: bytes  # the zlib stream of all IDAT chunks
+
+    def pixels(self) -> Image.Image:
+        """The pixels as 8-bit RGB; transparency is dropped. Raises PictureError."""
+        row = 1 + (self.width * _CHANNELS[self.color] * self.depth + 7) // 8  # a filter byte leads
+        _check_inflated_size(self.data, row * self.height)
+        parts = [(b"IHDR", self.header), (b"IDAT", self.data), (b"IEND", b"")]
+        if self.color == _PALETTE:
+            parts.insert(1, (b"PLTE", self.palette))
+        try:
+            with Image.open(io.BytesIO(_file(parts)), formats=["PNG"]) as image:
+                return image.convert("RGB")
+        except Exception as error:  # Pillow has a dozen kinds for damaged pixels
+            raise PictureError("The pixels of this PNG are damaged.") from error
+
+
+def write(image: Image.Image, plain: dict[str, str], wide: dict[str, str]) -> bytes:
+    """A PNG with texts by keyword ahead of its pixels; the same arguments give the same bytes.
+
+    `wide` texts are iTXt, which is UTF-8. `plain` ones are tEXt, all that some readers know, wherever
+    their characters are among those of Latin-1 that tEXt may hold.
+    """
+    info = PngImagePlugin.PngInfo()
+    for keyword, text in plain.items():
+        if all(c == "\n" or " " <= c <= "~" or "\xa0" <= c <= "\xff" for c in text):
+            info.add_text(keyword, text)
+        else:
+            info.add_itxt(keyword, text)
+    for keyword, text in wide.items():
+        info.add_itxt(keyword, text)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def walk(data: bytes, keywords: tuple[str, ...]) -> Png:
+    """Check a whole file and take out the texts of `keywords`. Raises PictureError, in one sentence."""
+    header, palette, pixels, texts, inflated = b"", b"", [], {}, 0
+    for kind, body in _chunks(data):
+        if not header:
+            header = _check_header(kind, bytes(body))
+        elif kind == b"PLTE":
+            palette = bytes(body)
+        elif kind == b"IDAT":
+            pixels.append(body)
+        elif kind in (b"tEXt", b"zTXt", b"iTXt"):
+            keyword, text, packed = _text(kind, bytes(body), MAX_INFLATED - inflated)
+            inflated += len(text) if packed else 0
+            if keyword in keywords:
+                if keyword in texts:
+                    raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
+                texts[keyword] = _decoded(keyword, text, "latin-1" if kind != b"iTXt" else "utf-8")
+        elif kind == b"acTL":
+            raise PictureError("This PNG is animated; only still pictures are read.")
+        elif kind == b"IHDR":
+            raise PictureError("The file is damaged: it has two headers.")
+        elif kind != b"IEND" and not kind[0] & 32:  # critical, by the case of its first letter
+            raise PictureError("This PNG holds a chunk that only a special reader may show.")
+    width, height, depth, color = struct.unpack(">IIBB", header[:10])
+    if not pixels:
+        raise PictureError("This PNG holds no pixels.")
+    if color == _PALETTE and not palette:
+        raise PictureError("This PNG lacks its palette.")
+    return Png(width, height, depth, color, texts, header, palette, b"".join(pixels))
+
+
+def first_texts(file: BinaryIO, keywords: tuple[str, ...]) -> dict[str, str]:
+    """The texts of `keywords` that stand ahead of the pixels, of which none is read: for listing many files.
+
+    At most MAX_HEAD bytes are read, and the checksums of those texts are checked. Raises PictureError.
+    """
+    data, texts = file.read(_FIRST_READ), {}
+    if not data.startswith(SIGNATURE):
+        raise PictureError("The file is not a PNG.")
+    at = len(SIGNATURE)
+    while True:
+        if at + 12 > len(data):
+            data += file.read(MAX_HEAD - len(data))
+            if at + 12 > len(data):
+                raise PictureError("The file is cut short, or its pixels come too late.")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind in (b"IDAT", b"IEND"):
+            return texts
+        end = at + 8 + length
+        if end + 4 > len(data):
+            data += file.read(MAX_HEAD - len(data)) if len(data) < MAX_HEAD else b""
+            if end + 4 > len(data):
+                raise PictureError("The file is cut short, or its pixels come too late.")
+        if kind in (b"tEXt", b"iTXt") and data[at + 8 : data.find(b"\0", at + 8, end)].decode("latin-1") in keywords:
+            if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise PictureError("The file is damaged: a checksum in it is wrong.")
+            keyword, text, _ = _text(kind, data[at + 8 : end], MAX_TEXT_BYTES)
+            if keyword in texts:
+                raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
+            texts[keyword] = _decoded(keyword, text, "latin-1" if kind == b"tEXt" else "utf-8")
+        at = end + 4
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """(kind, body) of every chunk up to IEND; what follows IEND is no part of a PNG."""
+    if not data:
+        raise PictureError("The file is empty.")
+    if len(data) > MAX_BYTES:
+        raise PictureError(f"The file is over {MAX_BYTES // 2**20} MB.")
+    if not data.startswith(SIGNATURE):
+        raise PictureError("The file is not a PNG.")
+    view, at = memoryview(data), len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if at + 12 > len(view):
+            raise PictureError("The file is cut short.")
+        length, kind = struct.unpack_from(">I4s", view, at)
+        if length > len(view) - at - 12:
+            raise PictureError("The file is cut short.")
+        body, end = view[at + 8 : at + 8 + length], at + 8 + length
+        if not kind.isalpha() or zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise PictureError("The file is damaged: a checksum in it is wrong.")
+        yield kind, body
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise PictureError(f"This PNG is in more than {MAX_CHUNKS} pieces.")
+
+
+def _check_header(kind: bytes, body: bytes) -> bytes:
+    if kind != b"IHDR" or len(body) != 13:
+        raise PictureError("The file is damaged: a PNG begins with a header of 13 bytes.")
+    width, height, depth, color, compression, filtering, interlace = struct.unpack(">IIBBBBB", body)
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise PictureError(f"The picture is {width} × {height} pixels; at most {MAX_SIDE} a side are read.")
+    if color not in _CHANNELS or compression or filtering or interlace > 1:
+        raise PictureError("The file is damaged: its header is no PNG header.")
+    if interlace:
+        raise PictureError("This PNG is interlaced; save it without interlacing.")
+    if depth != 8 and not (color == _PALETTE and depth in (1, 2, 4)):
+        raise PictureError("This PNG has other than 8 bits a channel.")
+    return body
+
+
+def _text(kind: bytes, body: bytes, room: int) -> tuple[str, bytes, bool]:
+    """(keyword, text bytes, was it compressed), inflating at most `room` bytes."""
+    keyword, _, rest = body.partition(b"\0")
+    if kind == b"zTXt":
+        packed, rest = True, rest[1:]  # the compression method, always 0
+    else:
+        packed = kind == b"iTXt" and rest[:1] == b"\1"
+    if kind == b"iTXt":
+        rest = rest[2:].split(b"\0", 2)[-1]  # flag and method, then language and translated keyword
+    if packed:
+        try:
+            rest = zlib.decompressobj().decompress(rest, room + 1)
+        except zlib.error:
+            raise PictureError("A compressed text in this PNG is damaged.") from None
+        if len(rest) > room:
+            raise PictureError(f"The compressed texts in this PNG are over {MAX_INFLATED // 2**20} MB.")
+    return keyword.decode("latin-1"), rest, packed
+
+
+def _decoded(keyword: str, text: bytes, encoding: str) -> str:
+    if len(text) > MAX_TEXT_BYTES:
+        raise PictureError(f"The {keyword} text in this PNG is over {MAX_TEXT_BYTES // 2**10} KB.")
+    try:
+        return text.decode(encoding)
+    except UnicodeDecodeError:
+        raise PictureError(f"The {keyword} text in this PNG is not valid {encoding.upper()}.") from None
+
+
+def _check_inflated_size(data: bytes, expected: int) -> None:
+    """Inflate without keeping: pixel data that is short, damaged or a bomb never reaches Pillow."""
+    inflater, size = zlib.decompressobj(), 0
+    try:
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            while size <= expected and not inflater.eof:
+                out = inflater.decompress(piece, 16 * _PIECE)
+                size, piece = size + len(out), inflater.unconsumed_tail
+                if not out and not piece:
+                    break  # the inflater waits for the next piece
+    except zlib.error:
+        raise PictureError("The pixels of this PNG are damaged.") from None
+    if size > expected:
+        raise PictureError("This PNG holds more pixels than its header says.")
+    if size < expected or not inflater.eof:
+        raise PictureError("This PNG holds fewer pixels than its header says.")
+
+
+def _file(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    parts = [SIGNATURE]
+    for kind, body in chunks:
+        crc = zlib.crc32(body, zlib.crc32(kind))
+        parts += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", crc)]
+    return b"".join(parts)

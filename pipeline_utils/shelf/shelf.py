@@ -1,0 +1,109 @@
+"""The folder of pictures. The files are the only record: there is no index to fall out of step."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline_utils.errors import InputError, PictureError
+from pipeline_utils.files import age, passing_over, saving, writing
+from pipeline_utils.picture.picture import Picture, check_id, encode, pixel_sha256, read
+
+_NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
+_LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process may be in the middle of it
+
+
+class Shelf:
+    """Pictures in one folder. Any number of threads and processes may use it.
+
+    A picture is there whole or not at all.
+    make: make the folder now; otherwise the first picture does.
+    Raises UserError when the folder cannot be made or read.
+    """
+
+    def __init__(self, folder: Path | str, make: bool = True):
+        self.folder = Path(folder)
+        self._lock = threading.Lock()
+        self._last = 0  # ns; time of the newest picture put here
+        with saving(self.folder):
+            if make:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.glob(".*.tmp"):
+                with passing_over(path):
+                    if age(path.lstat().st_mtime) > _LEFTOVER_AGE:
+                        path.unlink()
+
+    def __iter__(self) -> Iterator[Path]:
+        """The files of all pictures, newest first."""
+        found = sorted(((changed, name) for name, (_, changed) in self.listing().items()), reverse=True)
+        return (self.folder / name for _, name in found)
+
+    def listing(self) -> dict[str, tuple[str, int]]:
+        """{file name: (picture id by that name, time of the last change in ns)} of all pictures, in no order."""
+        found = {}
+        with saving(self.folder), suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                with passing_over(entry.path):
+                    if (match := _NAME.fullmatch(entry.name)) and entry.is_file():
+                        found[entry.name] = (match[1], entry.stat().st_mtime_ns)
+        return found
+
+    def put(self, picture: Picture) -> Path:
+        """Keep a picture and return its file. A picture that is here already is not written again.
+
+        Raises PictureError when its pixels are not those of its record, CapacityError when the disk
+        is full, UserError when the folder cannot be written.
+        """
+        if pixel_sha256(picture.image) != picture.pixel_sha256:
+            raise PictureError("The pixels of this picture were edited, so it cannot stand on the shelf.")
+        data = encode(picture)
+        path = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"
+        with self._lock, saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not _holds(path, data):
+                self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
+                with writing(path, changed=self._last) as file:
+                    file.write(data)
+        return path
+
+    def get(self, picture_id: str) -> Path:
+        """The file of a picture. Raises InputError for what is no id, or of no picture here."""
+        check_id("picture", picture_id)  # before it meets the file system
+        for path in self.folder.glob(f"seed-*_{picture_id}.png"):
+            with passing_over(path):
+                if _NAME.fullmatch(path.name) and stat.S_ISREG(path.stat().st_mode):
+                    return path
+        raise InputError("picture", picture_id, "no picture here has this id")
+
+    def read(self, picture_id: str) -> Picture:
+        """The picture with this id. Raises InputError as `get` does, PictureError when its file is damaged,
+        edited, or another picture's."""
+        return self.read_file(self.get(picture_id).name, picture_id)
+
+    def read_file(self, name: str, picture_id: str) -> Picture:
+        """As `read`, where the name of the file is known: from `listing`, never from outside."""
+        path = self.folder / name
+        reading = read(path)
+        if reading.edited or reading.picture is None or reading.picture.id != picture_id:
+            raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")
+        return reading.picture
+
+
+def picture_id(name: str) -> str | None:
+    """The id of a picture by the name of its file; None for another file."""
+    match = _NAME.fullmatch(name)
+    return match[1] if match else None
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Is this very file there? One that was damaged since, or cannot be read, is not, and is written again."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
