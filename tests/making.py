@@ -38,20 +38,9 @@ def studio(folder: Path, shelf: Path, **settings) -> Studio:
 
 
 def recipe(loaded: Loaded, seed: int = 0, **changes) -> Recipe:
-    values = {
-        "model": loaded.spec.name,
-        "revision": loaded.revision,
-        "prompt": "a red fox",
-        "seed": seed,
-        "num_inference_steps": 3,
-        "guidance_scale": 5.0 if loaded.spec.max_guidance >= 5 else 0.0,
-        "scheduler": loaded.spec.scheduler,
-        "width": loaded.spec.width,
-        "height": loaded.spec.height,
-        "dtype": loaded.dtype,
-        "lanes": 4,
-    }
-    return Recipe(**{**values, **changes})
+    guidance = 5.0 if loaded.spec.max_guidance >= 5 else 0.0
+    values = {"prompt": "a red fox", "num_inference_steps": 3, "guidance_scale": guidance, "lanes": 4, **changes}
+    return loaded.recipe(seed=seed, **values)
 
 
 def pictures(loaded: Loaded, recipes: list[Recipe], turns: Turns | None = None) -> list[bytes]:

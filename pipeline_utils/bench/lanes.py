@@ -69,21 +69,9 @@ def device() -> runtime.Device:
 
 
 def measure(loaded: Loaded, memory: str, threads: int, lanes: int, steps: int, pictures: int) -> Row:
-    spec = loaded.spec
+    examples = loaded.spec.examples
     recipes = [
-        Recipe(
-            model=spec.name,
-            revision=loaded.revision,
-            prompt=spec.examples[seed % len(spec.examples)],
-            seed=seed,
-            num_inference_steps=steps,
-            guidance_scale=spec.guidance_scale,
-            scheduler=spec.scheduler,
-            width=spec.width,
-            height=spec.height,
-            dtype=loaded.dtype,
-            lanes=lanes,
-        )
+        loaded.recipe(examples[seed % len(examples)], seed, num_inference_steps=steps, lanes=lanes)
         for seed in range(pictures)
     ]
     times, found = [], None

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,25 +71,12 @@ def kinds(loaded: runtime.Loaded, steps: int) -> list[Recipe]:
     """Recipes of several seeds, prompts, samplers (two that draw noise in every step) and guidance scales."""
     spec = loaded.spec
     samplers = [s for s in spec.schedulers if s in ("EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler")]
-    base = Recipe(
-        model=spec.name,
-        revision=loaded.revision,
-        prompt=spec.examples[0],
-        seed=0,
-        num_inference_steps=steps,
-        guidance_scale=spec.guidance_scale,
-        scheduler=spec.scheduler,
-        width=spec.width,
-        height=spec.height,
-        dtype=loaded.dtype,
-        lanes=loaded.lanes,
-    )
     prompts = [*spec.examples, *(spec.examples[0] + suffix for suffix in spec.suffixes)]
     return [
-        replace(
-            base,
-            seed=n % 5 if n % 3 else 4_294_967_295 - n,
-            prompt=prompts[n % len(prompts)],
+        loaded.recipe(
+            prompts[n % len(prompts)],
+            n % 5 if n % 3 else 4_294_967_295 - n,
+            num_inference_steps=steps,
             scheduler=[spec.scheduler, *samplers][(n // 8) % (1 + len(samplers))],
         )
         for n in range(KINDS)

@@ -15,7 +15,6 @@ from pipeline_utils.engine.calling import called
 from pipeline_utils.engine.engine import arguments, clone
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded
-from pipeline_utils.recipe.recipe import Recipe
 
 STEPS = 4  # enough for a second-order sampler and for PNDM to leave its start behind
 ONE_LANE = (
@@ -58,19 +57,7 @@ def slots_agree(loaded: Loaded) -> bool:
     Compared bit by bit as numbers, before they are rounded to pixels. Costs `lanes` calls of a few steps.
     """
     spec = loaded.spec
-    wanted = Recipe(
-        model=spec.name,
-        revision=loaded.revision,
-        prompt=spec.examples[0],
-        seed=0,
-        num_inference_steps=STEPS,
-        guidance_scale=spec.guidance_scale,
-        scheduler=spec.scheduler,
-        width=spec.width,
-        height=spec.height,
-        dtype=loaded.dtype,
-        lanes=loaded.lanes,
-    )
+    wanted = loaded.recipe(spec.examples[0], 0, num_inference_steps=STEPS)
     first: np.ndarray | None = None
     for slot in range(loaded.lanes):
         # Other neighbours in each call, so that both the slot and the company change.

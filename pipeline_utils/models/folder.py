@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models.spec import FAMILIES, SAMPLERS, ModelSpec, sampler_class
+from pipeline_utils.models.spec import DEFAULTS, FAMILIES, SAMPLERS, ModelSpec, sampler_class
 from pipeline_utils.recipe.recipe import Recipe, check_prompt, check_text
 
 # Where the parts of the supported pipelines come from; a part from elsewhere is code that came with the model.
@@ -164,8 +164,7 @@ def _with_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
 def _checked(spec: ModelSpec, where: str) -> ModelSpec:
     """`spec`, when the recipe of its own defaults is one it accepts. Raises ModelError."""
     try:
-        defaults = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
-        values = {name: getattr(spec, name) for name in defaults}
+        values = {name: getattr(spec, name) for name in DEFAULTS}
         spec.check(Recipe(model="x", revision=40 * "0", prompt="x", seed=0, dtype="float32", lanes=1, **values))
     except InputError as error:
         raise ModelError(f"{spec.title}: {where} is wrong: {error}") from None

@@ -21,7 +21,7 @@ from pipeline_utils.models import revisions
 from pipeline_utils.models.folder import describe_folder, lanes_for
 from pipeline_utils.models.load_errors import complete, explained, incomplete
 from pipeline_utils.models.revisions import content_hash
-from pipeline_utils.models.spec import ModelSpec
+from pipeline_utils.models.spec import DEFAULTS, ModelSpec
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
@@ -48,6 +48,14 @@ class Loaded:
     device: Device
     dtype: str
     lanes: int
+
+    def recipe(self, prompt: str, seed: int, **values) -> Recipe:
+        """A recipe for this pipeline. What `values` (fields of Recipe) leaves out or None is the model's own."""
+        own = {name: getattr(self.spec, name) for name in DEFAULTS}
+        own |= {"model": self.spec.name, "revision": self.revision, "dtype": self.dtype, "lanes": self.lanes}
+        own |= {"full_determinism": self.device.full_determinism, "offload": self.device.offload}
+        own |= {name: value for name, value in values.items() if value is not None}
+        return Recipe(prompt=prompt, seed=seed, **own)
 
     def adopt(self, recipe: Recipe) -> Recipe:
         """`recipe`, made with these weights, under the name and revision that they have here."""

@@ -20,6 +20,8 @@ SAMPLERS = {
     "Flow Euler": "FlowMatchEulerDiscreteScheduler",
     "UnCLIP": "UnCLIPScheduler",
 }
+# The fields of a recipe for which a model has values of its own.
+DEFAULTS = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
 _FEWEST_STEPS = {"PNDMScheduler": 4}  # its first steps are made of four each
 _DIFFUSION = tuple(list(SAMPLERS.values())[:6])
 _PLAIN_SUFFIXES = (", highly realistic", ", artsy", ", trending", ", colorful")

@@ -52,23 +52,8 @@ class Lab:
 
     def recipe(self, seed: int = 0, **changes) -> Recipe:
         """A recipe of STEPS steps with the model's own values and lanes."""
-        spec, device = self.loaded.spec, self.loaded.device
-        values = {
-            "model": spec.name,
-            "revision": self.loaded.revision,
-            "prompt": self.prompt,
-            "seed": seed,
-            "num_inference_steps": 4 if spec.scheduler == "PNDMScheduler" else STEPS,
-            "guidance_scale": spec.guidance_scale,
-            "scheduler": spec.scheduler,
-            "width": spec.width,
-            "height": spec.height,
-            "dtype": self.loaded.dtype,
-            "lanes": self.loaded.lanes,
-            "full_determinism": device.full_determinism,
-            "offload": device.offload,
-        }
-        return Recipe(**{**values, **changes})
+        steps = 4 if self.loaded.spec.scheduler == "PNDMScheduler" else STEPS
+        return self.loaded.recipe(**{"prompt": self.prompt, "seed": seed, "num_inference_steps": steps, **changes})
 
     def call(
         self, generator: Generators, prompt: str | Sequence[str] | None = None, output_type: str = "np", **changes

@@ -17,7 +17,6 @@ from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.proof.claim import Claim
 from pipeline_utils.proof.verify import verify
-from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
@@ -35,20 +34,7 @@ def models(tiny_sd_folder):
 @pytest.fixture(scope="module")
 def recipes(models):
     loaded = models.in_memory()
-    recipe = Recipe(
-        model=loaded.spec.name,
-        revision=loaded.revision,
-        prompt="a red fox",
-        seed=0,
-        num_inference_steps=2,
-        guidance_scale=5.0,
-        scheduler=loaded.spec.scheduler,
-        width=loaded.spec.width,
-        height=loaded.spec.height,
-        dtype=loaded.dtype,
-        lanes=2,
-    )
-    return [replace(recipe, seed=seed) for seed in range(3)]
+    return [loaded.recipe("a red fox", seed, num_inference_steps=2, guidance_scale=5.0, lanes=2) for seed in range(3)]
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The library reads its endpoint and cache folder when it is imported, so models are loaded in a process of its own.
 LOADER = """
 import json, sys
-from pipeline_utils import runtime
-from pipeline_utils.catalog import resolve
+from pipeline_utils.models import runtime
+from pipeline_utils.models.catalog import resolve
 from pipeline_utils.errors import UserError
 from pipeline_utils.settings import Settings
 

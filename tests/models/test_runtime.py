@@ -65,21 +65,9 @@ def load(tmp_path_factory):
 
 
 def recipes(loaded: runtime.Loaded, seeds, **changes) -> list[Recipe]:
-    fixed = loaded.spec.family == "UnCLIPPipeline"
-    values = {
-        "model": loaded.spec.name,
-        "revision": loaded.revision,
-        "prompt": PROMPT,
-        "num_inference_steps": 2,
-        "guidance_scale": 4.5,
-        "scheduler": loaded.spec.scheduler,
-        "width": 32,
-        "height": 32 if fixed else 48,
-        "dtype": loaded.dtype,
-        "lanes": 2,
-        **changes,
-    }
-    return [Recipe(seed=seed, **values) for seed in seeds]
+    height = 32 if loaded.spec.family == "UnCLIPPipeline" else 48
+    values = {"num_inference_steps": 2, "guidance_scale": 4.5, "width": 32, "height": height, "lanes": 2, **changes}
+    return [loaded.recipe(PROMPT, seed, **values) for seed in seeds]
 
 
 def made(loaded: runtime.Loaded, asked: list[Recipe]) -> list[np.ndarray]:
@@ -236,8 +224,8 @@ def test_a_fingerprint_names_versions_and_hardware():
 FULL = """
 import json, os, sys
 import torch
-from pipeline_utils import runtime
-from pipeline_utils.catalog import resolve
+from pipeline_utils.models import runtime
+from pipeline_utils.models.catalog import resolve
 from pipeline_utils.settings import Settings
 
 settings = Settings(device="cpu", threads=1, full_determinism=True)
