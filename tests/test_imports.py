@@ -23,7 +23,7 @@ ROWS = (
     ("data_folder", "errors", "files", "program", "settings"),
 )
 FLOOR = {room: number for number, row in enumerate(ROWS) for room in row}
-LIGHT = ("errors", "recipe.recipe", "recipe.rounds", "models.spec", "models.folder", "models.catalog", "settings")
+LIGHT = ("errors", "recipe.recipe", "recipe.rounds", "models.catalog", "models.sources", "settings")
 
 
 def name(file: Path) -> str:

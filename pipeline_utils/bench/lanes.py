@@ -11,8 +11,8 @@ import torch
 
 from pipeline_utils.engine import engine
 from pipeline_utils.models import runtime
-from pipeline_utils.models.catalog import resolve
 from pipeline_utils.models.runtime import Loaded
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 

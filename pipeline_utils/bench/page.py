@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_utils.errors import UserError
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.sources import resolve
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _START = 600  # seconds that a start may take

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipeline_utils.models.spec import sampler_label
+from pipeline_utils.models.catalog import sampler_label
 from pipeline_utils.recipe.recipe import Recipe
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from pipeline_utils.engine.memory import Memory, other_weights
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
-from pipeline_utils.models.catalog import BUNDLED, ModelSpec, describe_folder, is_path, resolve
-from pipeline_utils.models.folder import marked
+from pipeline_utils.models.catalog import BUNDLED, ModelSpec
 from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
+from pipeline_utils.models.sources import describe_folder, is_path, marked, resolve
 from pipeline_utils.settings import Settings
 
 

@@ -1,193 +1,154 @@
-"""The models the app knows, and how any other name, folder or file is described. No torch, no gradio."""
+"""What a model is: its class, its sensible values, and the hub models known beforehand. No torch, no gradio."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_utils.errors import ModelError
-from pipeline_utils.models.folder import describe_folder, from_file, from_folder
-from pipeline_utils.models.spec import FAMILIES, SAMPLERS, Family, ModelSpec, sampler_class, sampler_label
-
-__all__ = [
-    "ALIASES",
-    "BUNDLED",
-    "FAMILIES",
-    "SAMPLERS",
-    "Family",
-    "ModelSpec",
-    "catalog",
-    "describe_folder",
-    "resolve",
-    "sampler_class",
-    "sampler_label",
-]
+from pipeline_utils.errors import InputError
+from pipeline_utils.recipe.recipe import MAX_GUIDANCE, Recipe, check_float
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
+BUNDLED = "emoji-sd"  # a folder of the assets
 
-_HUB = (
-    ModelSpec(
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        "Stable Diffusion 1.5",
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        "StableDiffusionPipeline",
-        num_inference_steps=50,
-        scheduler="PNDMScheduler",
-        max_pixels=1024 * 1024,
-        note="CreativeML Open RAIL-M. About 3 GB to download.",
-    ),
-    ModelSpec(
-        "stabilityai/stable-diffusion-xl-base-1.0",
-        "SDXL 1.0",
-        "stabilityai/stable-diffusion-xl-base-1.0",
-        "StableDiffusionXLPipeline",
-        guidance_scale=5.0,
-        scheduler="EulerDiscreteScheduler",
-        width=1024,
-        height=1024,
-        max_pixels=1536 * 1536,
-        lanes=1,
-        note="CreativeML Open RAIL++-M. About 7 GB to download.",
-    ),
-    ModelSpec(
-        "stabilityai/sdxl-turbo",
-        "SDXL-Turbo",
-        "stabilityai/sdxl-turbo",
-        "StableDiffusionXLPipeline",
-        num_inference_steps=1,
-        guidance_scale=0.0,
-        scheduler="EulerAncestralDiscreteScheduler",
-        max_pixels=1024 * 1024,
-        extra_schedulers=("LCMScheduler",),
-        note="Stability AI Community licence. Trained for 1 to 4 steps without guidance. About 7 GB.",
-    ),
-    ModelSpec(
-        "stabilityai/stable-diffusion-3.5-medium",
-        "SD 3.5 Medium",
-        "stabilityai/stable-diffusion-3.5-medium",
-        "StableDiffusion3Pipeline",
-        num_inference_steps=40,
-        guidance_scale=4.5,
-        scheduler="FlowMatchEulerDiscreteScheduler",
-        width=1024,
-        height=1024,
-        max_pixels=1440 * 1440,
-        lanes=1,
-        gpu_dtype="bfloat16",
-        note="Gated: accept the licence on the hub and log in first. About 16 GB.",
-    ),
-    ModelSpec(
-        "black-forest-labs/FLUX.1-schnell",
-        "FLUX.1 schnell",
-        "black-forest-labs/FLUX.1-schnell",
-        "FluxPipeline",
-        num_inference_steps=4,
-        guidance_scale=0.0,
-        scheduler="FlowMatchEulerDiscreteScheduler",
-        width=1024,
-        height=1024,
-        max_pixels=2048 * 1024,
-        lanes=1,
-        gpu_dtype="bfloat16",
-        note="Apache-2.0. Trained for 1 to 4 steps without guidance. About 34 GB.",
-    ),
-    ModelSpec(
-        "black-forest-labs/FLUX.1-dev",
-        "FLUX.1 dev",
-        "black-forest-labs/FLUX.1-dev",
-        "FluxPipeline",
-        num_inference_steps=50,
-        guidance_scale=3.5,
-        scheduler="FlowMatchEulerDiscreteScheduler",
-        width=1024,
-        height=1024,
-        max_pixels=2048 * 1024,
-        lanes=1,
-        gpu_dtype="bfloat16",
-        note="Gated, non-commercial: accept the licence on the hub and log in first. About 34 GB.",
-    ),
-    ModelSpec(
-        "kakaobrain/karlo-v1-alpha",
-        "Karlo UnCLIP",
-        "kakaobrain/karlo-v1-alpha",
-        "UnCLIPPipeline",
-        num_inference_steps=25,
-        guidance_scale=8.0,
-        scheduler="UnCLIPScheduler",
-        width=256,
-        height=256,
-        max_pixels=256 * 256,
-        note="CreativeML Open RAIL-M. Steps count for prior and decoder; super resolution takes 7.",
-    ),
-)
-
-ALIASES = {
-    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
-    "sdxl-turbo": "stabilityai/sdxl-turbo",
-    "sd35-medium": "stabilityai/stable-diffusion-3.5-medium",
-    "flux-schnell": "black-forest-labs/FLUX.1-schnell",
-    "flux-dev": "black-forest-labs/FLUX.1-dev",
-    "karlo": "kakaobrain/karlo-v1-alpha",
+# Label in the page: class in diffusers. A recipe holds the class name, its scheduler.
+SAMPLERS = {
+    "DDIM": "DDIMScheduler",
+    "DPM-Solver++ 2M": "DPMSolverMultistepScheduler",
+    "Euler": "EulerDiscreteScheduler",
+    "Euler a": "EulerAncestralDiscreteScheduler",
+    "UniPC": "UniPCMultistepScheduler",
+    "PNDM": "PNDMScheduler",
+    "LCM": "LCMScheduler",
+    "Flow Euler": "FlowMatchEulerDiscreteScheduler",
+    "UnCLIP": "UnCLIPScheduler",
 }
-BUNDLED = "emoji-sd"
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-_PINNED = re.compile(r"([^@]+)@([0-9a-f]{40})")
-
-
-def catalog() -> dict[str, ModelSpec]:
-    """Every entry by name, the bundled model first."""
-    return {spec.name: spec for spec in (resolve(BUNDLED), *_HUB)}
+# The fields of a recipe for which a model has values of its own.
+DEFAULTS = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
+_FEWEST_STEPS = {"PNDMScheduler": 4}  # its first steps are made of four each
+_DIFFUSION = tuple(list(SAMPLERS.values())[:6])
+_PLAIN_SUFFIXES = (", highly realistic", ", artsy", ", trending", ", colorful")
 
 
-def resolve(name: str, *, paths: bool = True) -> ModelSpec:
-    """The spec that a catalog name, alias, hub id, folder or .safetensors file stands for.
+@dataclass(frozen=True)
+class Family:
+    """What pipelines of one class have in common.
 
-    After a hub id or its alias, @ and a commit of 40 hex digits pin the revision. Nothing is downloaded or
-    loaded. With paths=False no file is looked for, as befits a name that came from a visitor. Raises
-    ModelError in one sentence.
+    size_step: width and height are multiples of it. variations: noise is drawn once, before the first
+    step, so it can be blended. latent_side: of a model that says no size of its own.
     """
-    if not isinstance(name, str) or not name.strip():
-        raise ModelError("model: a name is needed, such as emoji-sd, a hub id, a folder or a .safetensors file.")
-    name = name.strip()
-    if name == BUNDLED:
-        return replace(from_folder(ASSETS / BUNDLED), name=BUNDLED, title="Emoji SD (bundled)")
-    alias = ALIASES.get(name)
-    for spec in _HUB:
-        if (alias or name) == spec.name:
-            moved = f"{name} was removed from the hub; these are the same weights. "
-            return replace(spec, note=moved + spec.note) if name.startswith("runwayml/") else spec
-    if paths and (found := _local(name)):
-        return found
-    if _HUB_ID.fullmatch(name) and ".." not in name:
-        return ModelSpec(name, name, name)
-    if (match := _PINNED.fullmatch(name)) and not (spec := resolve(match[1], paths=False)).is_local:
-        return replace(spec, revision=match[2])
-    raise ModelError(
-        f"model: {name[:80]!r} is no catalog name, no existing folder or .safetensors file, "
-        "and no hub id of the form owner/name or owner/name@commit."
+
+    schedulers: tuple[str, ...]
+    size_step: int = 8
+    negative_prompt: bool = True
+    fixed_size: bool = False
+    variations: bool = True
+    latent_side: int = 128
+
+
+FAMILIES = {
+    "StableDiffusionPipeline": Family(_DIFFUSION, latent_side=64),
+    "StableDiffusionXLPipeline": Family(_DIFFUSION),
+    "StableDiffusion3Pipeline": Family(("FlowMatchEulerDiscreteScheduler",), 16),
+    "FluxPipeline": Family(("FlowMatchEulerDiscreteScheduler",), 16, negative_prompt=False),
+    "UnCLIPPipeline": Family(("UnCLIPScheduler",), 1, negative_prompt=False, fixed_size=True, variations=False),
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model and its sensible values.
+
+    name: what recipes call it. source: hub id, or the path of a folder or .safetensors file.
+    family: pipeline class in diffusers; "" until a hub model outside the catalog is loaded.
+    revision: the commit, or the content hash, that is meant; "" for what a folder holds now, and for the
+    newest commit. max_pixels: width x height that a round may ask for. lanes: pictures in one pipeline call.
+    """
+
+    name: str
+    title: str
+    source: str
+    family: str = ""
+    num_inference_steps: int = 30
+    guidance_scale: float = 7.5
+    max_guidance: float = MAX_GUIDANCE
+    scheduler: str = ""
+    width: int = 512
+    height: int = 512
+    max_pixels: int = 2 * 512 * 512
+    lanes: int = 4
+    gpu_dtype: str = "float16"
+    examples: tuple[str, ...] = (
+        "Labrador in the style of Vermeer",
+        "a lighthouse in a storm, oil painting",
+        "a cup of coffee on a wooden table",
     )
+    suffixes: tuple[str, ...] = _PLAIN_SUFFIXES
+    extra_schedulers: tuple[str, ...] = ()
+    note: str = ""
+    revision: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        return Path(self.source).is_absolute()
+
+    @property
+    def schedulers(self) -> tuple[str, ...]:
+        own = (self.scheduler,) if self.scheduler else ()
+        return tuple(dict.fromkeys(own + FAMILIES[self.family].schedulers + self.extra_schedulers))
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises InputError when this model cannot make `recipe`."""
+        family = FAMILIES[self.family]
+        fewest = _FEWEST_STEPS.get(recipe.scheduler, 1)
+        if recipe.num_inference_steps < fewest:
+            limit = f"{sampler_label(recipe.scheduler)} takes {fewest} or more"
+            raise InputError("num_inference_steps", recipe.num_inference_steps, limit)
+        check_float("guidance_scale", recipe.guidance_scale, 0.0, self.max_guidance)
+        if recipe.scheduler not in self.schedulers:
+            names = ", ".join(sampler_label(s) for s in self.schedulers)
+            raise InputError("sampler", sampler_label(recipe.scheduler), f"{self.title} works with {names}")
+        if recipe.negative_prompt and not family.negative_prompt:
+            raise InputError("negative_prompt", recipe.negative_prompt, f"{self.title} takes none")
+        if recipe.variation_seed is not None and not family.variations:
+            limit = f"{self.title} draws noise in several places, so it makes no variations"
+            raise InputError("variation_seed", recipe.variation_seed, limit)
+        for side in ("width", "height"):
+            value = getattr(recipe, side)
+            if family.fixed_size and value != getattr(self, side):
+                raise InputError(side, value, f"{self.title} makes {self.width}x{self.height} pictures only")
+            if value % family.size_step:
+                below = value - value % family.size_step
+                near = f"{below} or {below + family.size_step}" if below else str(family.size_step)
+                raise InputError(side, value, f"a multiple of {family.size_step}, such as {near}")
+        if recipe.width * recipe.height > self.max_pixels:
+            side = int(self.max_pixels**0.5)
+            raise InputError(
+                "width x height",
+                f"{recipe.width}x{recipe.height}",
+                f"at most {self.max_pixels} pixels for {self.title}, such as {side}x{side}",
+            )
 
 
-def is_path(name: str) -> bool:
-    """Is this the way a folder or file is written, rather than a catalog name or hub id?"""
-    return name.startswith(("/", "./", "../", "~", ".\\")) or name.endswith(".safetensors") or "\\" in name
+def _hub() -> tuple[tuple[ModelSpec, ...], dict[str, str]]:
+    """(models of the hub known beforehand, their names by alias) from catalog.toml."""
+    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+    for values in table["models"]:
+        values["extra_schedulers"] = tuple(values.get("extra_schedulers", ()))
+    return tuple(ModelSpec(source=values["name"], **values) for values in table["models"]), table["aliases"]
 
 
-def _local(name: str) -> ModelSpec | None:
-    """The spec of the folder or file at `name`, None when there is nothing there."""
-    try:
-        path = Path(name).expanduser().resolve()
-        if path.is_dir():
-            return from_folder(path)
-        if path.suffix.lower() == ".safetensors":
-            return from_file(path)
-        found = path.is_file()
-    except (OSError, RuntimeError, ValueError):  # too long, no such home, a null character
-        return None
-    if found:
-        raise ModelError(f"model: {path.name} is no folder and no .safetensors file; other formats are not loaded.")
-    return None
+HUB, ALIASES = _hub()
+
+
+def sampler_label(scheduler: str) -> str:
+    return next((label for label, name in SAMPLERS.items() if name == scheduler), scheduler)
+
+
+def sampler_class(sampler: str) -> str:
+    """Class name of a sampler given by label or class name. Raises InputError."""
+    found = SAMPLERS.get(sampler, sampler) if isinstance(sampler, str) else None
+    if found not in SAMPLERS.values():
+        raise InputError("sampler", sampler, "one of " + ", ".join(SAMPLERS))
+    return found

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from pipeline_utils.errors import CapacityError, ModelError, UserError
-from pipeline_utils.models.spec import ModelSpec
+from pipeline_utils.models.catalog import ModelSpec
 
 _PATH = re.compile(r"(?<![\w:/.])(?:/[^\s'\":/]+)+/([^\s'\":/]+)")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diffusers import DiffusionPipeline
 
-from pipeline_utils.models.folder import components, read_json
+from pipeline_utils.models.sources import components, read_json
 
 _DECISIVE = (".json", ".txt", ".model", ".safetensors")  # files of a part that decide pixels
 _TOKENIZERS = ({"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"spiece.model"})  # one of these is whole

@@ -18,10 +18,10 @@ from safetensors import safe_open
 
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import revisions
-from pipeline_utils.models.folder import describe_folder, lanes_for
+from pipeline_utils.models.catalog import DEFAULTS, ModelSpec
 from pipeline_utils.models.load_errors import complete, explained, incomplete
 from pipeline_utils.models.revisions import content_hash
-from pipeline_utils.models.spec import DEFAULTS, ModelSpec
+from pipeline_utils.models.sources import describe_folder, lanes_for
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 

@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 
 from pipeline_utils.api import endpoints
 from pipeline_utils.errors import ModelError
-from pipeline_utils.models.catalog import ModelSpec, catalog
+from pipeline_utils.models.catalog import ModelSpec
+from pipeline_utils.models.sources import catalog
 from pipeline_utils.page import theme
 from pipeline_utils.page.answers import Answering, misfit
 from pipeline_utils.page.guard import MAX_UPLOAD, Guard

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipeline_utils.engine.script import as_python, quoted
 from pipeline_utils.errors import InputError
-from pipeline_utils.models.catalog import resolve
 from pipeline_utils.models.runtime import fingerprint
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.picture.picture import pixel_sha256
 from pipeline_utils.recipe.rounds import first_round, second_round, variations
 from tests import tiny

@@ -7,7 +7,8 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
 from pipeline_utils.models.catalog import BUNDLED as NAME
-from pipeline_utils.models.catalog import SAMPLERS, resolve
+from pipeline_utils.models.catalog import SAMPLERS
+from pipeline_utils.models.sources import resolve
 from tests.conftest import BUNDLED
 
 

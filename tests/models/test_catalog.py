@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models import catalog
-from pipeline_utils.models.catalog import ALIASES, FAMILIES, SAMPLERS, ModelSpec, resolve, sampler_class, sampler_label
+from pipeline_utils.models.catalog import ALIASES, FAMILIES, HUB, SAMPLERS, ModelSpec, sampler_class, sampler_label
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.recipe.recipe import Recipe
 from tests.tiny import tiny_single_file
-
-HUB = catalog._HUB
 
 
 def recipe(spec: ModelSpec, **changes) -> Recipe:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADER = """
 import json, sys
 from pipeline_utils.models import runtime
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.errors import UserError
 from pipeline_utils.settings import Settings
 

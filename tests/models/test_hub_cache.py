@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from pipeline_utils.models import revisions, runtime
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.sources import resolve
 
 HERE, OTHER = "a" * 40, "b" * 40
 MODEL = resolve("owner/name")

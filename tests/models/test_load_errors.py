@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from pipeline_utils.errors import CapacityError, ModelError, UserError
 from pipeline_utils.models import runtime
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import explained
-from pipeline_utils.models.spec import ModelSpec
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.settings import Settings
 from tests import tiny
 

@@ -14,7 +14,7 @@ from pipeline_utils.engine.lane_check import settled, slots_agree
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import ModelError
-from pipeline_utils.models import catalog, runtime
+from pipeline_utils.models import runtime, sources
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.settings import Settings
 from tests.engine.test_turns import wait_until
@@ -25,8 +25,8 @@ from tests.tiny import tiny_sd
 @pytest.fixture
 def two(tiny_sd_folder, tmp_path, monkeypatch):
     """Models of a process that knows two: the one it was started with, and one of the catalog."""
-    other = replace(catalog.resolve(str(tiny_sd(tmp_path / "other", seed=1))), name="someone/other")
-    known = catalog.resolve
+    other = replace(sources.resolve(str(tiny_sd(tmp_path / "other", seed=1))), name="someone/other")
+    known = sources.resolve
 
     def resolve(name, **options):
         return other if name == other.name else known(name, **options)

@@ -16,7 +16,8 @@ from pipeline_utils.engine import engine
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
-from pipeline_utils.models.catalog import SAMPLERS, resolve
+from pipeline_utils.models.catalog import SAMPLERS
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 from tests import tiny
@@ -225,7 +226,7 @@ FULL = """
 import json, os, sys
 import torch
 from pipeline_utils.models import runtime
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.settings import Settings
 
 settings = Settings(device="cpu", threads=1, full_determinism=True)

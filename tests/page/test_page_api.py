@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from pipeline_utils.models.catalog import resolve
+from pipeline_utils.models.sources import resolve
 from pipeline_utils.picture.picture import read
 
 STEPS = 5

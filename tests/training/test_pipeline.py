@@ -11,7 +11,7 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
 
-from pipeline_utils.models.folder import from_folder
+from pipeline_utils.models.sources import from_folder
 from pipeline_utils.training import __main__ as command
 from pipeline_utils.training import steps
 from pipeline_utils.training.data import meanings as finding

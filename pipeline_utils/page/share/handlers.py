@@ -10,8 +10,8 @@ import gradio as gr
 
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import UserError
+from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.revisions import short
-from pipeline_utils.models.spec import ModelSpec
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.share import html as view_share

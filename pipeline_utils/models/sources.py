@@ -1,4 +1,4 @@
-"""What the JSON files of a diffusers folder say about the model in it. No torch, no gradio."""
+"""What a name, a hub id, a folder or a .safetensors file stands for. No torch, no gradio."""
 
 from __future__ import annotations
 
@@ -10,12 +10,79 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models.spec import DEFAULTS, FAMILIES, SAMPLERS, ModelSpec, sampler_class
+from pipeline_utils.models.catalog import (
+    ALIASES,
+    ASSETS,
+    BUNDLED,
+    DEFAULTS,
+    FAMILIES,
+    HUB,
+    SAMPLERS,
+    ModelSpec,
+    sampler_class,
+)
 from pipeline_utils.recipe.recipe import Recipe, check_prompt, check_text
 
 # Where the parts of the supported pipelines come from; a part from elsewhere is code that came with the model.
 _LIBRARIES = ("diffusers", "transformers", "stable_diffusion", "unclip")
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_PINNED = re.compile(r"([^@]+)@([0-9a-f]{40})")
+
+
+def catalog() -> dict[str, ModelSpec]:
+    """Every entry by name, the bundled model first."""
+    return {spec.name: spec for spec in (resolve(BUNDLED), *HUB)}
+
+
+def resolve(name: str, *, paths: bool = True) -> ModelSpec:
+    """The spec that a catalog name, alias, hub id, folder or .safetensors file stands for.
+
+    After a hub id or its alias, @ and a commit of 40 hex digits pin the revision. Nothing is downloaded or
+    loaded. With paths=False no file is looked for, as befits a name that came from a visitor. Raises
+    ModelError in one sentence.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ModelError("model: a name is needed, such as emoji-sd, a hub id, a folder or a .safetensors file.")
+    name = name.strip()
+    if name == BUNDLED:
+        return replace(from_folder(ASSETS / BUNDLED), name=BUNDLED, title="Emoji SD (bundled)")
+    for spec in HUB:
+        if ALIASES.get(name, name) == spec.name:
+            moved = f"{name} was removed from the hub; these are the same weights. "
+            return replace(spec, note=moved + spec.note) if name.startswith("runwayml/") else spec
+    if paths and (found := _local(name)):
+        return found
+    if _HUB_ID.fullmatch(name) and ".." not in name:
+        return ModelSpec(name, name, name)
+    if (match := _PINNED.fullmatch(name)) and not (spec := resolve(match[1], paths=False)).is_local:
+        return replace(spec, revision=match[2])
+    raise ModelError(
+        f"model: {name[:80]!r} is no catalog name, no existing folder or .safetensors file, "
+        "and no hub id of the form owner/name or owner/name@commit."
+    )
+
+
+def is_path(name: str) -> bool:
+    """Is this the way a folder or file is written, rather than a catalog name or hub id?"""
+    return name.startswith(("/", "./", "../", "~", ".\\")) or name.endswith(".safetensors") or "\\" in name
+
+
+def _local(name: str) -> ModelSpec | None:
+    """The spec of the folder or file at `name`, None when there is nothing there."""
+    try:
+        path = Path(name).expanduser().resolve()
+        if path.is_dir():
+            return from_folder(path)
+        if path.suffix.lower() == ".safetensors":
+            return from_file(path)
+        found = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, no such home, a null character
+        return None
+    if found:
+        raise ModelError(f"model: {path.name} is no folder and no .safetensors file; other formats are not loaded.")
+    return None
 
 
 def from_folder(folder: Path) -> ModelSpec:
@@ -58,14 +125,18 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
         files = [name] if not name.startswith("tokenizer") else [f"{name}/{file}" for file in _TOKENIZER_FILES]
         if not any((folder / file).exists() for file in files):
             raise ModelError(f"{spec.title} is incomplete: its {name} is missing.")
-    changes: dict[str, object] = {"family": family, "scheduler": FAMILIES[family].schedulers[0]}
-    own = read_json(folder / "scheduler" / "scheduler_config.json", {}).get("_class_name")
-    if own in SAMPLERS.values():
-        changes["scheduler"] = own
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json", {}).get("_class_name")
     width, height = _default_size(family, folder)
-    most = width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64)
-    spec = _checked(replace(spec, **changes, width=width, height=height, max_pixels=most), "its configuration")
-    return replace(spec, lanes=lanes_for(sum(_weights(folder / part) for part in parts), width * height))
+    spec = replace(
+        spec,
+        family=family,
+        scheduler=scheduler if scheduler in SAMPLERS.values() else FAMILIES[family].schedulers[0],
+        width=width,
+        height=height,
+        max_pixels=width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64),
+        lanes=lanes_for(sum(_weigh(folder / part) for part in parts), width * height),
+    )
+    return _checked(spec, "its configuration")
 
 
 def lanes_for(weights: int, pixels: int) -> int:
@@ -76,7 +147,7 @@ def lanes_for(weights: int, pixels: int) -> int:
     return 1 if weights > 6_000_000_000 or pixels > 768 * 768 else 4
 
 
-def _weights(part: Path) -> int:
+def _weigh(part: Path) -> int:
     """Bytes of the weights in the folder of a part; a variant such as .fp16 counts where it stands alone."""
     sizes = {file.name: file.stat().st_size for file in part.glob("*.safetensors") if file.is_file()}
     return sum({name: size for name, size in sizes.items() if name.count(".") == 1}.values()) or sum(sizes.values())
