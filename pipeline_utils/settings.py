@@ -5,35 +5,81 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path, user_data_path
 
 DEFAULT_DATA = user_data_path("second-round", appauthor=False)
+# The two that Spaces say by Gradio's own variables.
+_GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    """Names without port, with commas between them."""
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9])?", name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no host name, such as example.org or *.example.org")
+    return names
+
+
+def _boolean(text: str) -> bool:
+    for value, words in ((True, ("1", "true", "yes", "on")), (False, ("0", "false", "no", "off"))):
+        if text.lower() in words:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _one_of(choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices.split("|"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {choices.replace('|', ', ')}")
+        return text
+
+    return read
+
+
+_READ = {"STR": str, "INT": int, "FLOAT": float, "BOOL": _boolean, "PATH": _folder, "HOSTS": _hosts}
+
+
+def _option(default: Any, kind: str, text: str, low: float = 0, high: float = float("inf")) -> Any:
+    """A field of Settings. kind: a key of _READ, or choices with | between them. low, high: of a number."""
+    return field(default=default, metadata={"kind": kind, "text": text, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
 class Settings:
-    model: str = "emoji-sd"
-    host: str = "127.0.0.1"
-    port: int = 7860
-    device: str = "auto"  # auto, cpu, cuda
-    dtype: str = "auto"  # auto, float32, bfloat16, float16
-    lanes: int = 0  # 0: the model's own
-    threads: int = 0  # CPU threads of torch; 0: torch's own choice
-    noise_device: str = "cpu"  # cpu, cuda
-    full_determinism: bool = False
-    offload: str = "none"  # none, model
-    switching: str = "auto"  # auto, any, hub, one: which models a visitor may load
-    data: Path = DEFAULT_DATA
-    max_queue: int = 64
-    shelves: str = "auto"  # auto, one, each: do visitors share one shelf, or has each a shelf of their own
-    keep_hours: float = 0.0  # delete pictures older than this; 0: keep them
-    previews: bool = True
-    share: bool = False
-    allowed_hosts: tuple[str, ...] = ()  # names beside its own by which the app is reached, or from whose pages
+    """What is chosen at the start; each is an option of the command line, and an environment variable."""
+
+    model: str = _option("emoji-sd", "STR", "catalog entry, hub id, folder or .safetensors file")
+    host: str = _option("127.0.0.1", "STR", "address to listen on; 0.0.0.0 for every interface")
+    port: int = _option(7860, "INT", "port to listen on", high=65535)
+    device: str = _option("auto", "auto|cpu|cuda", "where the model runs")
+    dtype: str = _option("auto", "auto|float32|bfloat16|float16", "number format of the weights")
+    lanes: int = _option(0, "INT", "pictures in one pipeline call; 0 for the model's own", high=16)
+    threads: int = _option(0, "INT", "CPU threads; 0 for torch's choice. On a CPU this can change bits", high=256)
+    noise_device: str = _option("cpu", "cpu|cuda", "where generators draw; cuda noise depends on the GPU model")
+    full_determinism: bool = _option(False, "BOOL", "deterministic algorithms only, no TF32, fixed cuBLAS workspace")
+    offload: str = _option("none", "none|model", "model: move parts to the GPU one at a time, for little memory")
+    switching: str = _option(
+        "auto", "auto|any|hub|one", "models that visitors may load; auto: any on localhost, else one"
+    )
+    data: Path = _option(DEFAULT_DATA, "PATH", "folder that keeps the pictures")  # noqa: RUF009  a Path is immutable
+    shelves: str = _option("auto", "auto|one|each", "one shelf for all, or one each; auto: one on localhost, else each")
+    max_queue: int = _option(64, "INT", "visitors waiting before new ones are asked to come back", low=1, high=10_000)
+    keep_hours: float = _option(0.0, "FLOAT", "delete pictures after this many hours; 0 keeps them", high=1_000_000)
+    previews: bool = _option(True, "BOOL", "show pictures in the page while they are made")
+    share: bool = _option(False, "BOOL", "open a public gradio.live link")
+    allowed_hosts: tuple[str, ...] = _option(
+        (), "HOSTS", "more names the app is reached by, and sites whose pages may use it; * for any"
+    )
 
     @property
     def visitors_choose(self) -> str:
@@ -46,7 +92,7 @@ class Settings:
         return "one" if self.strangers else "any"
 
     @property
-    def shared(self) -> bool:
+    def own_shelves(self) -> bool:
         """Has every visitor a shelf of their own, which no other sees?
 
         With auto, who sits at the machine has its one shelf, and strangers have one each.
@@ -65,7 +111,7 @@ class Settings:
     @property
     def hosting(self) -> bool:
         """Is this a host of others? Then nothing of the machine itself is shown."""
-        return self.strangers or self.shared
+        return self.strangers or self.own_shelves
 
     @property
     def strangers(self) -> bool:
@@ -81,38 +127,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def hosts(text: str) -> tuple[str, ...]:
-    """Names without port, with commas between them."""
-    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
-    for name in names:
-        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9])?", name):
-            raise argparse.ArgumentTypeError(f"{name!r} is no host name, such as example.org or *.example.org")
-    return names
-
-
-# name, type or choices, help.
-_OPTIONS: tuple[tuple[str, object, str], ...] = (
-    ("model", str, "catalog entry, hub id, folder or .safetensors file"),
-    ("host", str, "address to listen on; 0.0.0.0 for every interface"),
-    ("port", int, "port to listen on"),
-    ("device", ("auto", "cpu", "cuda"), "where the model runs"),
-    ("dtype", ("auto", "float32", "bfloat16", "float16"), "number format of the weights"),
-    ("lanes", int, "pictures in one pipeline call; 0 for the model's own"),
-    ("threads", int, "CPU threads; 0 for torch's choice. On a CPU this can change bits"),
-    ("noise_device", ("cpu", "cuda"), "where generators draw; cuda noise depends on the GPU model"),
-    ("full_determinism", bool, "deterministic algorithms only, no TF32, fixed cuBLAS workspace"),
-    ("offload", ("none", "model"), "model: move parts to the GPU one at a time, for little memory"),
-    ("switching", ("auto", "any", "hub", "one"), "models that visitors may load; auto: any on localhost, else one"),
-    ("data", Path, "folder that keeps the pictures"),
-    ("shelves", ("auto", "one", "each"), "one shelf for all, or one each; auto: one on localhost, else each"),
-    ("max_queue", int, "visitors waiting before new ones are asked to come back"),
-    ("keep_hours", float, "delete pictures after this many hours; 0 keeps them"),
-    ("previews", bool, "show pictures in the page while they are made"),
-    ("share", bool, "open a public gradio.live link"),
-    ("allowed_hosts", hosts, "more names the app is reached by, and sites whose pages may use it; * for any"),
-)
-
-
 def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Settings of this start. A bad value ends the program with a message naming it (argparse, exit 2)."""
     parser = argparse.ArgumentParser(
@@ -120,60 +134,23 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
         description="Second Round: deterministic batch generation with diffusers.",
         epilog="Each setting can also be given as the environment variable named with it.",
     )
-    for name, kind, text in _OPTIONS:
+    for option in fields(Settings):
+        name, kind = option.name, option.metadata["kind"]
         variable = name.upper() if name in ("model", "host", "port") else f"SECOND_ROUND_{name.upper()}"
-        default = getattr(Settings, name) if kind is not hosts else ""
-        if name in ("host", "port"):  # Spaces say by Gradio's own variables where to listen
-            default = environment.get({"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}[name], default)
-        # A string default goes through `type` as an argument would, so that both are checked alike.
-        value = environment.get(variable) or str(default)
-        flag = "--" + name.replace("_", "-")
-        shown = f"{text} (${variable}, default: {default})".replace(str(Path.home()), "~")
-        if kind is bool:
-            parser.add_argument(flag, type=_boolean, nargs="?", const=True, default=value, help=shown, metavar="BOOL")
-        elif isinstance(kind, tuple):
-            parser.add_argument(flag, type=_one_of(kind), default=value, help=shown, metavar="|".join(kind))
-        else:
-            read = _folder if kind is Path else kind
-            parser.add_argument(flag, type=read, default=value, help=shown, metavar=kind.__name__.upper())
+        default = environment.get(_GRADIO.get(name, ""), "" if option.default == () else option.default)
+        text = f"{option.metadata['text']} (${variable}, default: {default})".replace(str(Path.home()), "~")
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            type=_READ.get(kind) or _one_of(kind),
+            # A string default goes through `type` as an argument would, so that both are checked alike.
+            default=environment.get(variable) or str(default),
+            help=text,
+            metavar=kind,
+            **({"nargs": "?", "const": True} if kind == "BOOL" else {}),
+        )
     values = vars(parser.parse_args(argv))
-    for name, low, high in (
-        ("port", 0, 65535),
-        ("lanes", 0, 16),
-        ("threads", 0, 256),
-        ("max_queue", 1, 10_000),
-    ):
-        if not low <= values[name] <= high:
-            parser.error(f"argument --{name.replace('_', '-')}: {values[name]} is not from {low} to {high}")
-    if not 0 <= values["keep_hours"] < 1e6:
-        parser.error(f"argument --keep-hours: {values['keep_hours']} is not from 0 to 1000000")
+    for option in fields(Settings):
+        value, low, high = values[option.name], option.metadata["low"], option.metadata["high"]
+        if option.metadata["kind"] in ("INT", "FLOAT") and not low <= value <= high:  # refuses NaN too
+            parser.error(f"argument --{option.name.replace('_', '-')}: {value} is not from {low} to {high}")
     return Settings(**values)
-
-
-def _boolean(text: str) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if text.lower() not in words:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-    return words[text.lower()]
-
-
-def _folder(text: str) -> Path:
-    return Path(text).expanduser().absolute()
-
-
-def _one_of(choices: tuple[str, ...]):
-    def check(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
-        return text
-
-    return check

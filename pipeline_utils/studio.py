@@ -63,7 +63,7 @@ class Studio:
         self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make = engine.make
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
-        self.shelves = Shelves(shelf, settings.shared)
+        self.shelves = Shelves(shelf, settings.own_shelves)
         self.turns = Turns()
         self.stops = Stops()
         self.make = make

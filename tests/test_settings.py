@@ -138,7 +138,7 @@ def test_a_space_says_by_gradios_own_variables_where_to_listen():
 
 
 @pytest.mark.parametrize(
-    ("given", "shared"),
+    ("given", "each"),
     [
         ([], False),
         (["--host", "localhost"], False),
@@ -150,9 +150,9 @@ def test_a_space_says_by_gradios_own_variables_where_to_listen():
         (["--host", "0.0.0.0", "--shelves", "one"], False),
     ],
 )
-def test_strangers_have_a_shelf_each_and_who_sits_at_the_machine_has_its_one(given, shared):
-    assert parse(given, {}).shared is shared
+def test_strangers_have_a_shelf_each_and_who_sits_at_the_machine_has_its_one(given, each):
+    assert parse(given, {}).own_shelves is each
 
 
 def test_on_a_space_every_visitor_has_a_shelf():
-    assert parse([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).shared
+    assert parse([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).own_shelves
