@@ -13,7 +13,7 @@ from pipeline_utils.api import endpoints
 from pipeline_utils.engine.engine import Step
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.page.running import Player
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, Started, Waiting

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline_utils.page.shelf.handlers import matching
 from pipeline_utils.page.shelf.html import PAGE, shelf
-from pipeline_utils.page.tree.html import PAGE as TREE_PAGE
-from pipeline_utils.page.tree.html import tree
+from pipeline_utils.page.shelf.layout import matching
+from pipeline_utils.page.tree.layout import PAGE as TREE_PAGE
+from pipeline_utils.page.tree.layout import draw
 from pipeline_utils.picture.picture import Lineage, Picture, encode
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.shelf.album import Album
@@ -59,7 +59,7 @@ def report(pictures: int) -> None:
         line("filter by two words", timed(lambda: page(album, "neon 7"), 5))
         line("index after a restart", timed(lambda: Album(ground, keep=True).newest_first()))
         line("the tree of all", timed(album.tree))
-        line("its first page", timed(lambda: tree(album.tree(), Thumbs(ground), None, TREE_PAGE), 5))
+        line("its first page", timed(lambda: draw(album.tree(), Thumbs(ground), None, TREE_PAGE), 5))
 
 
 def page(album: Album, words: str = "") -> str:

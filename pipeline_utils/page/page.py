@@ -31,6 +31,7 @@ from pipeline_utils.page.suffixes import layout as ui_next
 from pipeline_utils.page.tree import layout as ui_tree
 from pipeline_utils.page.uploads import Uploads
 from pipeline_utils.page.verify import layout as ui_verify
+from pipeline_utils.page.visitor import pictures
 from pipeline_utils.page.wiring import HERE, LOOK, PICK, RUN, Page, Parts
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio
@@ -79,6 +80,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Rounds", id="rounds"):
                 page = rounds_tab(studio, tabs)
+                pictures.wire(page)
             for name, build in (("Tree", ui_tree.build), ("Shelf", ui_shelf.build)):
                 with gr.Tab(name, id=name.lower()) as tab:
                     build(page, tab)

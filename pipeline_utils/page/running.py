@@ -22,7 +22,7 @@ from pipeline_utils.page.rounds.pace import Pace, Shares
 from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.rounds.previews import previews
 from pipeline_utils.page.toasts import shown_as_toast, tell
-from pipeline_utils.page.visit import Sheet, Tile, Visit, compared
+from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared
 from pipeline_utils.picture.picture import Picture
 from pipeline_utils.recipe.rounds import Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
@@ -55,7 +55,7 @@ class Player:
             except BaseException:
                 self.end(request, stop)
                 raise
-        sheet: Sheet | None = None
+        sheet: RoundShown | None = None
         failure: Exception | None = None
         refused: list[str] = []
         count = 0
@@ -146,7 +146,7 @@ class Player:
         kind = (recipes[0].model, recipes[0].width, recipes[0].height, recipes[0].lanes)
         return kind, Pace(plan, [recipes[places[0]].num_inference_steps for places in plan], self._shares.get(kind))
 
-    def _hang(self, visit: Visit, sheet: Sheet, made: Made, picked: Mapping[str, Picture]) -> None:
+    def _hang(self, visit: Visit, sheet: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
         sheet.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
         if place.control:

@@ -141,10 +141,11 @@ def theme() -> Base:
     )
 
 
-_CSS = ("page.css", "rounds/compare.css", "rounds/exploring.css", "rounds/previews.css", "share/share.css")
-_CSS += ("shelf/shelf.css", "suffixes/suffixes.css", "tree/tree.css", "tokens/tokens.css")
-_JS = ("page.js", "rounds/compare.js", "keys.js", "rounds/previews.js", "share/share.js")
-_JS += ("shelf/shelf.js", "suffixes/suffixes.js", "tree/tree.js")
-CSS = "\n".join((_HERE / name).read_text("utf-8") for name in _CSS)
-SCRIPT = "\n".join((_HERE / name).read_text("utf-8") for name in _JS)
+def _joined(kind: str) -> str:
+    """The page's own file of a kind, then those of its parts, which so come and go with their folders."""
+    files = [_HERE / f"page.{kind}", *sorted(_HERE.glob(f"*/*.{kind}"))]
+    return "\n".join(file.read_text("utf-8") for file in files)
+
+
+CSS, SCRIPT = _joined("css"), _joined("js")
 ICON = _HERE / "icon.svg"

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_utils.models import runtime
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.proof.claim import Claim
 from pipeline_utils.proof.verify import checking
 from tests import tiny
@@ -51,7 +51,7 @@ def test_stop_is_heard_on_the_page_while_a_model_loads(tiny_sd_folder, tmp_path,
                 thread.join(60)
     assert "Stopped" in said[-1]
     assert not handlers.player.is_busy(ASKED)
-    assert (visit.model, visit.sheets) == (here.models.default, [])
+    assert (visit.model, visit.rounds) == (here.models.default, [])
 
 
 def test_a_round_and_a_replay_each_run_in_one_thread(tiny_sd_folder, tmp_path, monkeypatch):

@@ -13,11 +13,10 @@ import pytest
 from playwright.sync_api import expect
 
 from pipeline_utils.errors import UserError
-from pipeline_utils.page import reopen
 from pipeline_utils.page.page import build_page
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.visits import Visits
+from pipeline_utils.page.visitor.visits import Visits, choose
 from pipeline_utils.picture.picture import read
 from tests.browser import Visitor, Wire
 from tests.making import made, studio
@@ -168,21 +167,21 @@ def test_a_forgotten_visit_is_put_together_from_what_its_page_shows(shared):
         "model": shared.models.default,
     }
     visit = Visits(shared).of(here, "a page")
-    assert [sheet.round.number for sheet in visit.sheets] == [1, 2]
-    assert visit.shown is visit.sheets[1]
+    assert [sheet.round.number for sheet in visit.rounds] == [1, 2]
+    assert visit.shown is visit.rounds[1]
     assert visit.pick.id == first[2].id
     assert visit.shelf(shared.shelves) is shelf
     # Another's token finds another shelf, and none of these pictures.
     visits = Visits(shared)
     other = visits.of(here | {"token": "f" * 32}, "a page")
-    assert (other.sheets, other.pick) == ([], None)
+    assert (other.rounds, other.pick) == ([], None)
     assert other.shelf(shared.shelves) is not shelf
     assert visits.of(here, "a page").pick.id == first[2].id  # who sends the session of a page must have its token
     assert visits.of({"token": ADA}, "a page").pick.id == first[2].id  # what is known is not asked again
     # The browser may say anything.
     for odd in ({}, [], None, 7, "x", [None, 7, {}, [], "x", "0" * 16, "../x"]):
         visit = Visits(shared).of({"token": ADA, "rounds": odd, "shown": odd, "pick": odd, "model": odd}, "a page")
-        assert visit.sheets == []
+        assert visit.rounds == []
         assert panels.looked(visit, shared, shared.settings.data)["heading"] == ""
     for odd in (None, [], "x", 7, {"token": "x"}):
         with pytest.raises(UserError, match=RESTARTED):
@@ -201,12 +200,12 @@ def test_a_forgotten_visit_is_not_given_another_model_than_its_page_shows(shared
 
 
 def test_many_visits_are_kept_in_bounds_and_a_dropped_one_comes_back(shared, monkeypatch):
-    monkeypatch.setattr("pipeline_utils.page.visits._KEPT", 3)
+    monkeypatch.setattr("pipeline_utils.page.visitor.visits._KEPT", 3)
     shelf = shared.shelves.of(shared.shelves.owner(ADA))
     first = [event.picture for event in made(shared.first_round("a fox", "0", num_inference_steps=1, shelf=shelf))]
     visits = Visits(shared)
     visit = visits.of({"token": ADA}, "a page")
-    reopen.choose(visit, visit.album(shared.shelves), first[0].id)
+    choose(visit, visit.album(shared.shelves), first[0].id)
     for number in range(5):
         visits.of({"token": ADA}, f"page {number}")
     again = visits.of({"token": ADA, "rounds": [first[0].id], "shown": first[0].id, "pick": first[0].id}, "a page")

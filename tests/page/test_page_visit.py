@@ -15,12 +15,12 @@ from pipeline_utils.engine.engine import Finished
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import CapacityError, InputError, UserError
 from pipeline_utils.models import runtime
-from pipeline_utils.page import reopen
 from pipeline_utils.page.rounds import compare as view_compare
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.visit import Visit, compared
+from pipeline_utils.page.visitor.visit import Visit, compared
+from pipeline_utils.page.visitor.visits import choose, show
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
@@ -113,7 +113,7 @@ def test_a_visitor_has_one_round_at_a_time_and_a_refused_one_changes_nothing(stu
     for prompt, seeds in (("", "0-3"), ("a red fox", "x")):
         with pytest.raises(gr.Error):
             next(handlers.first_round(visit, prompt, seeds, *FIELDS[1:], visitor("a")))
-    assert len(visit.sheets) == 1
+    assert len(visit.rounds) == 1
     assert "8 pictures" in played(handlers.first_round(visit, "a blue cup", *FIELDS, visitor("a")))["status"]
 
 
@@ -127,7 +127,7 @@ def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
             handlers.stop(visitor("a"))
             break
     assert "Stopped before the first picture." in played(running)["status"]
-    assert (visit.sheets, visit.shown) == ([before], before)
+    assert (visit.rounds, visit.shown) == ([before], before)
 
 
 @pytest.mark.parametrize("broken", ["closed", "forgotten", "failed"])
@@ -144,8 +144,8 @@ def test_a_broken_stream_of_events_never_leaves_a_round_running(studio, at, brok
         with pytest.raises(GeneratorExit):
             steps.throw(GeneratorExit())
     del steps
-    assert not [sheet for sheet in visit.sheets if sheet.running]
-    assert all(sheet.tiles for sheet in visit.sheets)
+    assert not [sheet for sheet in visit.rounds if sheet.running]
+    assert all(sheet.tiles for sheet in visit.rounds)
     assert not handlers.player.is_busy(visitor("a"))
     if visit.shown:
         assert Path(handlers.zip_file(visit)).is_file()
@@ -157,13 +157,13 @@ def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
     album = visit.album(studio.shelves)
     for index in (0, -1, None, "0", True, "", "0" * 16, [], {}):
         with pytest.raises(InputError):
-            reopen.show(visit, album, index)
+            show(visit, album, index)
         with pytest.raises(InputError):
             visit.choose(index, None)
     played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
     for index in (1, [], "", None, "1" * 16):
         with pytest.raises(InputError):
-            reopen.show(visit, album, index)
+            show(visit, album, index)
     with pytest.raises(UserError, match="Pick again"):
         visit.choose(0, "seed-1_0000000000000000.png")
     assert visit.pick is None
@@ -179,7 +179,7 @@ def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_
     def said(picture) -> str:
         """What stands under the pick when the picture is picked on the shelf."""
         studio.shelf.put(picture)
-        reopen.choose(visit, visit.album(studio.shelves), picture.id)
+        choose(visit, visit.album(studio.shelves), picture.id)
         return panels.picked(visit, studio, busy=False)["pick"]
 
     assert "Made on this machine, where the same bits come out again." in said(own)
@@ -213,7 +213,7 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
     handlers, visit = Handlers(studio), Visit(studio.models.default)
     first = ("a red fox", "0-1", "", 1, 5.0, None, None, None, False, visitor("a"))
     running = handlers.first_round(visit, *first)
-    while not visit.sheets:
+    while not visit.rounds:
         next(running)
     started = visit.shown
     for n in range(20):
@@ -221,14 +221,14 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
     titles = [title for title, _ in parts["rounds"]["choices"]]
     assert titles == ["Round 1 · a red fox", *(f"Round 1 · a blue cup {n}" for n in range(9, 20))]
     assert "2 pictures" in played(running)["status"]
-    assert started in visit.sheets
+    assert started in visit.rounds
     # The pick's own round stays, however many rounds are made from it.
     visit.shown = started
     visit.choose(0, started.tiles[0].file.name)
     for n in range(14):
         parts = played(handlers.next_round(visit, [f", {n}"], False, visitor("a")))
         assert len(parts["rounds"]["choices"]) == 12
-    assert visit.sheets[0] is started
+    assert visit.rounds[0] is started
     assert visit.pick.id == started.tiles[0].id
     # What the page no longer holds is in the tree.
     assert len(visit.album(studio.shelves).tree().below[visit.pick.id]) == 14

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from pipeline_utils.engine.engine import Finished
-from pipeline_utils.page import reopen
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.shelf import html as view_shelf
-from pipeline_utils.page.tree import html as view_tree
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.tree import layout as view_tree
+from pipeline_utils.page.visitor.pictures import label
+from pipeline_utils.page.visitor.visit import Visit
+from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.proof.verify import verify
 from pipeline_utils.shelf.album import Album
@@ -38,7 +39,7 @@ def pictures(events) -> list[Picture]:
 def again(place: Studio) -> tuple[Visit, Album]:
     """A visit after a reload, and the album it looks at."""
     visit, album = Visit(place.models.default), Album(place.shelf)
-    reopen.restore(visit, album)
+    restore(visit, album)
     return visit, album
 
 
@@ -53,14 +54,14 @@ def test_two_second_rounds_of_one_pick_stay_two_after_a_reload(place):
     pictures(place.variations(pick, "7, 8"))
     _, album = again(place)
     branches = album.tree().below[pick.id]
-    assert [[view_tree.label(card) for card in branch.cards] for branch in branches] == [
+    assert [[label(card) for card in branch.cards] for branch in branches] == [
         ["control", "neon", "ink"],
         ["control", "flat"],
         ["control", "seed 2, 20 % towards seed 7", "seed 2, 20 % towards seed 8"],
     ]
     for branch in branches:
         visit = Visit(place.models.default)
-        reopen.choose(visit, album, branch.cards[1].id)
+        choose(visit, album, branch.cards[1].id)
         assert [tile.id for tile in visit.shown.tiles.values()] == [card.id for card in branch.cards]
         assert visit.shown.control == "equal"
 
@@ -76,7 +77,7 @@ def test_a_grid_comes_back_as_one_round_after_a_reload(place):
     assert view.caption(visit.shown, 4).startswith("seed 1 · neon · ")
     assert visit.pick.id == picked[0].id
     # The tree shows one row for it, below the first picture that it came from, and says all of them.
-    html = view_tree.tree(album.tree(), Thumbs(place.shelf), None, 100)
+    html = view_tree.draw(album.tree(), Thumbs(place.shelf), None, 100)
     assert html.count('<ul class="row"') == 2
     assert "from seed 3; seed 1</span>" in html
     assert "seed 1 · neon" in html
@@ -92,7 +93,7 @@ def test_a_grid_comes_back_as_one_round_after_a_reload(place):
     # A grid that has lost a picture is no grid in rows, but still one round of two seeds.
     album.shelf.get(grid[1].id).unlink()
     visit = Visit(place.models.default)
-    reopen.choose(visit, Album(place.shelf), grid[4].id)
+    choose(visit, Album(place.shelf), grid[4].id)
     assert (visit.shown.round.columns, visit.shown.round.rows) == (None, 2)
     assert view.caption(visit.shown, 3) == "seed 1 · neon"
 
@@ -142,7 +143,7 @@ def test_a_picture_blacked_out_by_a_safety_checker_is_shown_as_that_after_a_relo
     assert "Blacked out by the safety checker." in view.pick(visit.pick)
     visit.choose(0, visit.shown.tiles[0].file.name)
     assert "lacked out" not in view.pick(visit.pick)
-    tree = view_tree.tree(album.tree(), Thumbs(place.shelf), None, 100)
+    tree = view_tree.draw(album.tree(), Thumbs(place.shelf), None, 100)
     shelf = view_shelf.shelf(album.newest_first(), 2, Thumbs(place.shelf), set(), None, 100)
     for html in (tree, shelf):
         assert html.count('alt="a red fox, seed 1, blacked out by the safety checker"') == 1
@@ -184,7 +185,7 @@ def test_pictures_of_the_first_schema_are_read_verified_and_reopened_as_before(p
         "varied": [3],
     }
     visit = Visit(place.models.default)
-    reopen.choose(visit, album, kept["second_1"].id)
+    choose(visit, album, kept["second_1"].id)
     assert shown(visit) == ["control", "neon", "ink"]
     assert visit.shown.control == "equal"
     assert not any(tile.flagged for tile in visit.shown.tiles.values())

@@ -11,9 +11,9 @@ from pipeline_utils import files
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.models import runtime
 from pipeline_utils.page.running import Player
-from pipeline_utils.page.shelf.handlers import ShelfHandlers
-from pipeline_utils.page.tree.handlers import TreeHandlers
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.shelf.layout import ShelfHandlers
+from pipeline_utils.page.tree.layout import TreeHandlers
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio

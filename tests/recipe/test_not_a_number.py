@@ -16,7 +16,7 @@ from pipeline_utils.engine.engine import Finished, Refused
 from pipeline_utils.engine.lane_check import slots_agree
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Lineage, Picture
 from pipeline_utils.proof.claim import Claim
 from pipeline_utils.proof.experiments import EXPERIMENTS, run

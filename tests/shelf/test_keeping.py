@@ -15,13 +15,13 @@ from pipeline_utils.bench.__main__ import main
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import InputError, PictureError
 from pipeline_utils.models import runtime
-from pipeline_utils.page.reopen import choose, restore
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.shelf import html as view_shelf
-from pipeline_utils.page.shelf.handlers import ShelfHandlers, matching
-from pipeline_utils.page.tree import html as view_tree
-from pipeline_utils.page.tree.handlers import TreeHandlers
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.shelf.layout import ShelfHandlers, matching
+from pipeline_utils.page.tree import layout as view_tree
+from pipeline_utils.page.tree.layout import TreeHandlers
+from pipeline_utils.page.visitor.visit import Visit
+from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import encode
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import thumbnails as thumbs
@@ -154,7 +154,7 @@ def test_what_was_typed_is_text_in_tree_and_shelf_never_markup(shelf):
     album = Album(shelf)
     cards = album.newest_first()
     for html in (
-        view_tree.tree(album.tree(), Thumbs(shelf), first.id, 100),
+        view_tree.draw(album.tree(), Thumbs(shelf), first.id, 100),
         view_shelf.shelf(cards, 2, Thumbs(shelf), set(), None, 60, view_shelf.note(HOSTILE)),
     ):
         assert "<img src=x" not in html
@@ -168,14 +168,14 @@ def test_a_tree_opens_with_its_newest_pictures_and_a_long_way_down_is_not_indent
     for n in range(1, 3000):
         parent = line[-1].id
         line.append(replace(base, id=f"{n:016x}", changed=n, round=n + 1, parent=parent, suffix=", a"))
-    html = view_tree.tree(grow(line), Thumbs(shelf), None, 240)
+    html = view_tree.draw(grow(line), Thumbs(shelf), None, 240)
     assert html.count('class="leaf"') == 240
     assert html.count('<ol class="branches">') == 6
     assert html.count("<ol") == html.count("</ol>")
     assert html.count("<li") == html.count("</li>")
     assert "Show older" in html
     roots = [replace(base, id=f"{n:016x}", series=str(n), changed=n) for n in range(1000)]
-    html = view_tree.tree(grow(roots), Thumbs(shelf), None, 240)
+    html = view_tree.draw(grow(roots), Thumbs(shelf), None, 240)
     assert html.count("<details") == 240
     assert html.count("<details open") == 3
     assert "1,000 pictures in 1,000 rounds" in html
@@ -213,14 +213,14 @@ def test_a_round_that_was_made_before_is_on_the_page_as_it_was(shelf):
         shelf.put(picture)
     album, visit = Album(shelf), Visit("m")
     restore(visit, album)
-    assert [sheet.round.number for sheet in visit.sheets] == [1, 2]
+    assert [sheet.round.number for sheet in visit.rounds] == [1, 2]
     assert [tile.id for tile in visit.shown.tiles.values()] == [control.id, styled.id]
     assert (visit.shown.control, visit.shown.tiles[0].alike) == ("equal", 1.0)
     assert visit.pick.id == first[1].id
     choose(visit, album, styled.id)
     assert (visit.pick.id, visit.pick.parent, visit.pick.round) == (styled.id, first[1].id, 2)
     choose(visit, album, first[2].id)
-    assert (visit.pick.id, visit.selected, len(visit.sheets)) == (first[2].id, 2, 2)
+    assert (visit.pick.id, visit.selected, len(visit.rounds)) == (first[2].id, 2, 2)
 
 
 def test_a_picture_that_was_edited_is_not_picked_and_the_page_stays(shelf):
@@ -232,7 +232,7 @@ def test_a_picture_that_was_edited_is_not_picked_and_the_page_stays(shelf):
     shelf.get(made.id).write_bytes(encode(edited))
     with pytest.raises(PictureError, match="changed after"):
         choose(visit, album, made.id)
-    assert visit.sheets == []
+    assert visit.rounds == []
     choose(visit, album, other.id)
     assert [tile.id for tile in visit.shown.tiles.values()] == [other.id]
 

@@ -4,7 +4,7 @@ import pytest
 from fuzz_picture import sample_picture
 
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf
 

@@ -6,13 +6,13 @@ from html import escape
 from pathlib import Path
 
 from pipeline_utils.page.rounds.html import url
-from pipeline_utils.page.visit import Pick
+from pipeline_utils.page.visitor.visit import Tile
 from pipeline_utils.proof.resemblance import percent
 
 _MODES = ("Picture", "Compare", "Difference")
 
 
-def frame(pick: Pick) -> str:
+def frame(pick: Tile) -> str:
     """The picture; with a switch and a divider where the one it came from is still on the shelf."""
     recipe = pick.recipe
     alt = escape(f"{recipe.prompt}, seed {recipe.seed}")
@@ -47,7 +47,7 @@ def frame(pick: Pick) -> str:
     )
 
 
-def _origin(pick: Pick) -> Path | None:
+def _origin(pick: Tile) -> Path | None:
     if pick.parent is None:
         return None
     return next(pick.file.parent.glob(f"seed-*_{pick.parent}.png"), None)

@@ -11,7 +11,7 @@ from pipeline_utils.errors import UserError
 from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.toasts import shown_as_toast
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.studio import Studio
 
 
@@ -27,7 +27,7 @@ class Exploring:
             if visit.pick is None:
                 raise UserError("There is no pick yet: click a picture first, then ask for its variations.")
             shelf = visit.shelf(self.studio.shelves)
-            picked = shelf.read(visit.pick.id)
+            picked = visit.pick.read()
         start = partial(self.studio.variations, picked, seeds, strength, cut_long_prompts=cut, shelf=shelf)
         yield from self.player.play(visit, start, {picked.id: picked}, request)
 
@@ -38,6 +38,6 @@ class Exploring:
             if len(rows) < 2:
                 raise UserError("This needs a round of several seeds: show one, or pick a picture of one.")
             shelf = visit.shelf(self.studio.shelves)
-            picked = {tile.id: shelf.read(tile.id) for tile in rows}
+            picked = {tile.id: tile.read() for tile in rows}
         start = partial(self.studio.grid, list(picked.values()), suffixes, cut_long_prompts=cut, shelf=shelf)
         yield from self.player.play(visit, start, picked, request)

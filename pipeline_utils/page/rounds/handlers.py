@@ -18,15 +18,13 @@ from pipeline_utils.engine.stops import Stop, Stopped
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.page import reopen
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.toasts import shown_as_toast, tell
-from pipeline_utils.page.tree.handlers import said
-from pipeline_utils.page.visit import Sheet, Visit, shorten
-from pipeline_utils.page.visits import Visits
+from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
+from pipeline_utils.page.visitor.visits import Visits, said, show
 from pipeline_utils.recipe.rounds import parse_seeds
 from pipeline_utils.shelf.contact_sheet import zip_pictures
 from pipeline_utils.shelf.downloads import place_for
@@ -103,7 +101,7 @@ class Handlers:
             if visit.pick is None:
                 raise UserError("There is no pick yet: click a picture first, then ask for its second round.")
             shelf = visit.shelf(self.studio.shelves)
-            picked = shelf.read(visit.pick.id)
+            picked = visit.pick.read()
         start = partial(self.studio.second_round, picked, suffixes, cut_long_prompts=cut, shelf=shelf)
         yield from self.player.play(visit, start, {picked.id: picked}, request)
 
@@ -119,7 +117,7 @@ class Handlers:
 
     def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
         with shown_as_toast():
-            reopen.show(visit, visit.album(self.studio.shelves), said(event, "value"))
+            show(visit, visit.album(self.studio.shelves), said(event, "value"))
         grid = panels.grid(visit, busy=self.player.is_busy(request))
         return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
@@ -135,8 +133,7 @@ class Handlers:
         with shown_as_toast():
             sheet, name = self._shown(visit)
             title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
-            shelf = visit.shelf(self.studio.shelves)
-            image = round_sheet([shelf.read(tile.id) for tile in sheet.tiles.values()], title)
+            image = round_sheet([tile.read() for tile in sheet.tiles.values()], title)
             file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
             with writing(file) as stream:
                 image.save(stream, "PNG")
@@ -189,7 +186,7 @@ class Handlers:
 
     # Inner parts
 
-    def _shown(self, visit: Visit) -> tuple[Sheet, str]:
+    def _shown(self, visit: Visit) -> tuple[RoundShown, str]:
         """The round that is shown, and a file name for all of it. Raises UserError when there is none."""
         sheet = visit.shown
         if sheet is None or sheet.running or not sheet.tiles:

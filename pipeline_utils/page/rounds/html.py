@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline_utils.models.catalog import ModelSpec, sampler_label
-from pipeline_utils.page.visit import Pick, Sheet, Visit
+from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit
 from pipeline_utils.proof.resemblance import percent
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import way
@@ -86,7 +86,7 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def caption(sheet: Sheet, index: int) -> str:
+def caption(sheet: RoundShown, index: int) -> str:
     """The words under a tile; an ellipsis at the end marks one that is still being made."""
     place, tile = sheet.round.places[index], sheet.tiles.get(index)
     if place.control:
@@ -119,7 +119,7 @@ def heading(visit: Visit) -> str:
     if sheet is None:
         return ""
     # What the page shows, for the day on which the server has forgotten it.
-    held = f' data-rounds="{" ".join(each.key for each in visit.sheets)}" data-shown="{sheet.key}"'
+    held = f' data-rounds="{" ".join(each.key for each in visit.rounds)}" data-shown="{sheet.key}"'
     prompt = f"<q>{escape(sheet.prompt)}</q>"
     if sheet.round.number == 1:
         return f'<div class="round-head"{held}><h2>Round 1</h2><p>{prompt}</p></div>'
@@ -136,7 +136,7 @@ def heading(visit: Visit) -> str:
     )
 
 
-def pick(picked: Pick, frame: str = "", again: str = "") -> str:
+def pick(picked: Tile, frame: str = "", again: str = "") -> str:
     """frame: the picture itself, as view_compare shows it. again: what is known of making it again."""
     recipe = picked.recipe
     facts = {
@@ -166,7 +166,7 @@ def pick(picked: Pick, frame: str = "", again: str = "") -> str:
     )
 
 
-def next_round(picked: Pick | None) -> str:
+def next_round(picked: Tile | None) -> str:
     if picked is None:
         return '<h2>Second round</h2><p class="quiet">The seed of your pick, once with each style.</p>'
     return (

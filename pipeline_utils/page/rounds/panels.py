@@ -14,14 +14,14 @@ from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler
 from pipeline_utils.page.rounds import compare as view_compare
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.suffixes import presets
-from pipeline_utils.page.visit import Sheet, Visit
+from pipeline_utils.page.visitor.visit import RoundShown, Visit
 from pipeline_utils.proof.again import again
 from pipeline_utils.studio import Studio
 
 Parts = dict[str, Any]
 
 
-def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
+def tiles(sheet: RoundShown, waiting: Path) -> list[tuple[str, str]]:
     """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
     files = {at: tile.file for at, tile in sheet.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
     return [(str(files.get(at, waiting)), view.caption(sheet, at)) for at in range(len(sheet.round.places))]
@@ -30,7 +30,7 @@ def tiles(sheet: Sheet, waiting: Path) -> list[tuple[str, str]]:
 def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
     """The parts that show a round."""
     sheet = visit.shown
-    titles = [(sheet.title, sheet.key) for sheet in visit.sheets]
+    titles = [(sheet.title, sheet.key) for sheet in visit.rounds]
     ready = bool(sheet and sheet.tiles and not sheet.running)
     python = script(visit, studio) if ready else None
     return {
@@ -60,7 +60,7 @@ def script(visit: Visit, studio: Studio) -> str | None:
     """
     recipes = visit.shown.round.recipes
     with suppress(UserError):
-        first = visit.shelf(studio.shelves).read(next(iter(visit.shown.tiles.values())).id)
+        first = next(iter(visit.shown.tiles.values())).read()
         return as_python(recipes, studio.models.meant(recipes[0].model, recipes[0].revision), first.fingerprint)
     return None
 

@@ -17,7 +17,7 @@ from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.share import html as view_share
 from pipeline_utils.page.share.link import Linked, query, read_link
 from pipeline_utils.page.toasts import shown_as_toast
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.studio import Studio
 
 # Parts of the form that only make sense for the model they were chosen for, by the link's names.
@@ -42,7 +42,7 @@ class Share:
             return {"share": ""}
         kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
         try:
-            picture = visit.shelf(self.studio.shelves).read(pick.id)
+            picture = pick.read()
             spec = self.studio.models.meant(pick.recipe.model, pick.recipe.revision)
             script = as_python([pick.recipe], spec, picture.fingerprint)
         except UserError:  # its file was deleted, or its model is not known to this start

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 
 from pipeline_utils.page.rounds.html import url
-from pipeline_utils.page.tree.html import flagged, label, words
-from pipeline_utils.page.visit import shorten
+from pipeline_utils.page.visitor.pictures import flagged, image, label, words
+from pipeline_utils.page.visitor.visit import shorten
 from pipeline_utils.shelf.card import Card
 from pipeline_utils.shelf.thumbnails import Thumbs
 from pipeline_utils.shelf.trash import KEEP_HOURS, Deletion
@@ -116,8 +116,7 @@ def _tile(card: Card, thumbs: Thumbs, starred: bool, picked: bool) -> str:
     small = ("" if label(card) == card.noise else f" · {escape(label(card))}") + flagged(card)
     return (
         f'<li data-id="{card.id}"><button type="button" class="open" title="{alt}"{mark}>'
-        f'<img src="{url(thumbs.of(card))}" alt="{alt}" loading="lazy" decoding="async" width="{card.width}" '
-        f'height="{card.height}"></button>'
+        f"{image(card, thumbs)}</button>"
         f'<label class="check"><input type="checkbox" aria-label="Select {alt}"></label>'
         f'<button type="button" class="star" aria-pressed="{str(starred).lower()}" aria-label="Star {alt}">'
         f'<i aria-hidden="true"></i></button>'

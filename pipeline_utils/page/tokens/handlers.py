@@ -10,7 +10,7 @@ from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.tokens import Meter, meters
 from pipeline_utils.page.rounds.panels import Parts
 from pipeline_utils.page.tokens import html as view_words
-from pipeline_utils.page.visit import Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.recipe.recipe import check_text
 from pipeline_utils.recipe.rounds import MAX_SUFFIX, MAX_SUFFIXES
 from pipeline_utils.studio import Studio

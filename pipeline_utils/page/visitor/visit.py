@@ -15,9 +15,9 @@ from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.shelf.album import Album
 from pipeline_utils.shelf.owners import Shelves
-from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.shelf import Shelf, read_kept
 
-SHEETS = 12  # rounds on the page; the tree and the shelf have them all
+MAX_ROUNDS = 12  # on the page; the tree and the shelf have them all
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,12 @@ class Tile:
 
     id: str
     file: Path
-    pixel_sha256: str
-    flagged: bool
+    recipe: Recipe
+    round: int
+    parent: str | None  # id of the picture it came from
+    suffix: str | None  # what was added to its prompt
+    control: bool
+    flagged: bool  # a safety checker blacked it out
     alike: float | None  # resemblance to the picture it came from
     fingerprint: Mapping[str, object]
 
@@ -35,11 +39,17 @@ class Tile:
     def of(cls, picture: Picture, file: Path, source: Picture | None) -> Tile:
         """source: the picture it came from, where that is here."""
         alike = resemblance(source.image, picture.image) if source else None
-        return cls(picture.id, file, picture.pixel_sha256, picture.flagged is True, alike, picture.fingerprint)
+        line = picture.lineage
+        where = (line.round, line.parent, line.suffix, line.control)
+        return cls(picture.id, file, picture.recipe, *where, picture.flagged is True, alike, picture.fingerprint)
+
+    def read(self) -> Picture:
+        """The picture itself. Raises InputError where its file is gone, PictureError where it was changed since."""
+        return read_kept(self.file, self.id)
 
 
 @dataclass
-class Sheet:
+class RoundShown:
     """One round of the visit: what was asked for, and the pictures that are there, by place."""
 
     round: Round
@@ -92,31 +102,15 @@ class Sheet:
         self.running = False
 
 
-@dataclass(frozen=True)
-class Pick:
-    """The picked picture, by identity."""
-
-    id: str
-    file: Path
-    recipe: Recipe
-    round: int
-    parent: str | None = None  # id of the picture it came from
-    alike: float | None = None  # resemblance to that picture
-    suffix: str | None = None  # what was added to its prompt
-    control: bool = False
-    flagged: bool = False  # a safety checker blacked it out
-    fingerprint: Mapping[str, object] = field(default_factory=dict)
-
-
 @dataclass
 class Visit:
     """Changed in place, so that a running round and a click in the same moment both count."""
 
     model: str  # name of the model that the visitor chose
     owner: str = ""  # whose shelf the pictures are on; see Shelves
-    sheets: list[Sheet] = field(default_factory=list)
-    shown: Sheet | None = None
-    pick: Pick | None = None
+    rounds: list[RoundShown] = field(default_factory=list)
+    shown: RoundShown | None = None
+    pick: Tile | None = None
 
     def shelf(self, shelves: Shelves) -> Shelf:
         """Where this visitor's pictures are."""
@@ -126,37 +120,37 @@ class Visit:
         """The same with its index and tree."""
         return shelves.album(self.owner)
 
-    def open(self, asked: Round) -> Sheet:
-        sheet = Sheet(asked)
-        self.add(sheet)
-        return sheet
+    def open(self, asked: Round) -> RoundShown:
+        opened = RoundShown(asked)
+        self.add(opened)
+        return opened
 
-    def close(self, sheet: Sheet) -> None:
+    def close(self, over: RoundShown) -> None:
         """The round is over. One without a single picture leaves no trace, nor does an equal one of before."""
-        sheet.stop()
-        held = sheet.ids()
-        self.sheets = [each for each in self.sheets if each is sheet or each.running or not each.ids() <= held]
+        over.stop()
+        held = over.ids()
+        self.rounds = [each for each in self.rounds if each is over or each.running or not each.ids() <= held]
         if not held:
-            self.sheets = [each for each in self.sheets if each is not sheet]
-        if not any(each is self.shown for each in self.sheets):
-            self.shown = self.sheets[-1] if self.sheets else None
+            self.rounds = [each for each in self.rounds if each is not over]
+        if not any(each is self.shown for each in self.rounds):
+            self.shown = self.rounds[-1] if self.rounds else None
 
-    def add(self, sheet: Sheet) -> None:
+    def add(self, shown: RoundShown) -> None:
         """Shows a round. The oldest make room for it, but none that is running, nor that of the pick."""
         pick = self.pick.id if self.pick else None
-        over = [each for each in self.sheets if not each.running and pick not in each.ids()]
-        for each in over[: max(0, len(self.sheets) - SHEETS + 1)]:
-            self.sheets.remove(each)
-        self.sheets.append(sheet)
-        self.shown = sheet
+        over = [each for each in self.rounds if not each.running and pick not in each.ids()]
+        for each in over[: max(0, len(self.rounds) - MAX_ROUNDS + 1)]:
+            self.rounds.remove(each)
+        self.rounds.append(shown)
+        self.shown = shown
 
     def forget(self, gone: set[str]) -> None:
         """Takes pictures that were deleted out of the rounds on the page."""
-        for sheet in list(self.sheets):
-            if sheet.ids() & gone:
-                sheet.tiles = {at: tile for at, tile in sheet.tiles.items() if tile.id not in gone}
-                if not sheet.running:
-                    self.close(sheet)
+        for each in list(self.rounds):
+            if each.ids() & gone:
+                each.tiles = {at: tile for at, tile in each.tiles.items() if tile.id not in gone}
+                if not each.running:
+                    self.close(each)
         if self.pick and self.pick.id in gone:
             self.pick = None
 
@@ -175,27 +169,25 @@ class Visit:
             if index not in tiles:
                 raise UserError("This picture is not finished yet; pick it when it is.")
             raise UserError("The round changed while you picked. Pick again.")
-        tile = tiles[at]
-        place = self.shown.round.places[at]
-        line = (self.shown.round.number, place.parent, tile.alike, place.suffix, place.control)
-        self.pick = Pick(tile.id, tile.file, place.recipe, *line, tile.flagged, tile.fingerprint)
+        self.pick = tiles[at]
 
     def seeds(self) -> list[Tile]:
         """The pictures of the pick's round, else of the one that is shown, that have its prompt: one a seed."""
         pick = self.pick.id if self.pick else None
-        sheets = [sheet for sheet in (self.shown, *self.sheets) if sheet is not None]
-        home = next((sheet for sheet in sheets if pick in sheet.ids()), self.shown)
+        rounds = [each for each in (self.shown, *self.rounds) if each is not None]
+        home = next((each for each in rounds if pick in each.ids()), self.shown)
         if home is None:
             return []
-        recipes = {at: home.round.places[at].recipe for at in sorted(home.tiles)}
-        here = next((at for at in recipes if home.tiles[at].id == pick), None)
-        prompt = home.prompt if here is None else recipes[here].prompt
-        found: dict[tuple, int] = {}
-        for at, recipe in recipes.items():
+        tiles = [home.tiles[at] for at in sorted(home.tiles)]
+        here = next((tile for tile in tiles if tile.id == pick), None)
+        prompt = here.recipe.prompt if here else home.prompt
+        found: dict[tuple, Tile] = {}
+        for tile in tiles:
+            recipe = tile.recipe
             if recipe.prompt == prompt:
                 noise = (recipe.seed, recipe.variation_seed, recipe.variation_strength)
-                found[noise] = here if here is not None and recipe == recipes[here] else found.get(noise, at)
-        return [home.tiles[at] for at in found.values()]
+                found[noise] = here if here and recipe == here.recipe else found.get(noise, tile)
+        return list(found.values())
 
     def rows(self) -> list[Tile]:
         """As many of `seeds` as a grid takes, the pick among them."""

@@ -1,0 +1,94 @@
+"""A visitor's kept pictures on the page: found again on arrival, chosen by a click, and as the HTML of a list."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds.html import FLAGGED, url
+from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.running import Player
+from pipeline_utils.page.share.link import is_link
+from pipeline_utils.page.toasts import shown_as_toast
+from pipeline_utils.page.visitor import visits
+from pipeline_utils.page.visitor.visit import Visit, shorten
+from pipeline_utils.page.visitor.visits import said
+from pipeline_utils.page.wiring import HERE, LOOK, PICK, Page
+from pipeline_utils.shelf.card import Card
+from pipeline_utils.shelf.thumbnails import Thumbs
+
+MOST = 100_000  # pictures that a page is asked to show
+QUICK = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "js": HERE}
+
+
+def wire(page: Page) -> None:
+    """What happens when the page is opened."""
+    handlers, returning = Pictures(page.handlers.player), gr.Checkbox(visible=False)
+    gr.context.Context.root_block.load(
+        page.event(handlers.arrive),
+        [page.here, returning],
+        shown(page),
+        api_name="page_arrive",
+        **QUICK | {"js": "() => [secondRound.here(), secondRound.visitor()[1]]"},
+    )
+
+
+def shown(page: Page) -> list[gr.blocks.Block]:
+    """The parts of the page that show a round and the pick."""
+    return [page.parts[name] for name in dict.fromkeys((*LOOK, *PICK))]
+
+
+class Pictures:
+    """Events of the page. Thread-safe: all state is in the visit."""
+
+    def __init__(self, player: Player) -> None:
+        self.player, self.studio = player, player.studio
+
+    def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Parts:
+        """A page was opened. returning: the browser kept its token already.
+
+        A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
+        """
+        if returning is not True or visit.rounds or is_link(request.query_params or ()):
+            return {}
+        with shown_as_toast():
+            visits.restore(visit, visit.album(self.studio.shelves))
+        return self.looked(visit, request) if visit.rounds else {}
+
+    def choose(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
+        """Makes the picture that was clicked the pick, and goes to its round."""
+        with shown_as_toast():
+            visits.choose(visit, visit.album(self.studio.shelves), said(event, "id"))
+        return self.looked(visit, request) | {"tabs": gr.Tabs(selected="rounds")}
+
+    def looked(self, visit: Visit, request: gr.Request) -> Parts:
+        """The parts that show the round and the pick as they are now."""
+        busy = self.player.is_busy(request)
+        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)
+
+
+def label(card: Card) -> str:
+    """What tells a picture from the others of its round."""
+    if card.control:
+        return "control"
+    return shorten(card.suffix.strip(" ,"), 40) if card.suffix else card.noise
+
+
+def flagged(card: Card) -> str:
+    return " · blacked out" if card.flagged else ""
+
+
+def words(card: Card) -> str:
+    """A picture in words, for those who do not see it; escaped."""
+    more = (", control" if card.control else "") + (f", {FLAGGED}" if card.flagged else "")
+    return escape(f"{shorten(card.prompt, 200)}, {card.noise}{more}")
+
+
+def image(card: Card, thumbs: Thumbs) -> str:
+    """The picture itself, or a small copy, as an element of a list."""
+    return (
+        f'<img src="{url(thumbs.of(card))}" alt="{words(card)}" loading="lazy" decoding="async" '
+        f'width="{card.width}" height="{card.height}">'
+    )
