@@ -1,4 +1,4 @@
-"""Errors a person may read. Only handlers.py turns them into messages of the page."""
+"""Errors a person may read. Only where a page, a program or a command is answered do they become messages."""
 
 
 class UserError(Exception):
@@ -14,7 +14,7 @@ class InputError(UserError):
 
     def __reduce__(self) -> tuple:
         # Errors travel between processes; a value that was refused may be anything, so its text goes.
-        return _refused, (type(self), self.field, show(self.value), self.limit, str(self))
+        return type(self), (self.field, show(self.value), self.limit), {"args": self.args}
 
 
 class ModelError(UserError):
@@ -27,12 +27,6 @@ class PictureError(UserError):
 
 class CapacityError(UserError):
     """Memory or disk ran out; the message says what to lower."""
-
-
-def _refused(kind: type[InputError], field: str, value: str, limit: str, message: str) -> InputError:
-    error = kind(field, value, limit)
-    error.args = (message,)
-    return error
 
 
 def show(value: object, limit: int = 60) -> str:

@@ -83,9 +83,8 @@ class Output:
         self._path = None if str(path) == "-" else path
         if self._path is None:
             if sys.stdout is None or sys.stdout.isatty():
-                raise InputError(
-                    option, "-", "a picture cannot be shown in a terminal; lead it into a file or a program"
-                )
+                limit = "a picture cannot be shown in a terminal; lead it into a file or a program"
+                raise InputError(option, "-", limit)
             self.words = sys.stderr
             return
         if path.suffix.lower() not in formats:
@@ -102,18 +101,12 @@ class Output:
 
     def write(self, content: Any) -> None:
         """content: the bytes of a PNG, or an image of PIL, which is written in the format of the name."""
-        if self._path is not None:
-            with writing(self._path) as file:
-                self._put(content, file)
-            return
-        with _reaching(sys.stdout):
-            self._put(content, sys.stdout.buffer)
-
-    def _put(self, content: Any, file: Any) -> None:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            content.save(file, format=self._format, quality=95)
+        with _reaching(sys.stdout) if self._path is None else writing(self._path) as stream:
+            file = sys.stdout.buffer if self._path is None else stream
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content.save(file, format=self._format, quality=95)
 
 
 def _tell(text: str) -> None:

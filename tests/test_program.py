@@ -163,7 +163,7 @@ def test_whatever_goes_wrong_ends_with_2(command, files, tmp_path, monkeypatch, 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("nobody thought of this")
 
-    for module in ("__main__", "replaying"):
+    for module in ("__main__", "proof.replay"):
         for name in ("read", "encode", "replayed"):
             monkeypatch.setattr(f"pipeline_utils.{module}.{name}", broken, raising=False)
     output = [] if command in ("verify", "show") else ["-o", str(tmp_path / "x.png")]
