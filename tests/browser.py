@@ -6,23 +6,18 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
-BUNDLED = ROOT / "assets" / "emoji-sd"
+from tests.running import BUNDLED, App, running, start, stop
+
 PATIENCE = 120_000  # milliseconds a round may take where the machine is busy
 FLAGS = [
     "--headless",
@@ -36,59 +31,6 @@ FLAGS = [
 ]
 
 
-@dataclass(frozen=True)
-class App:
-    """A running app: python app.py in a process of its own, with a data folder of its own."""
-
-    url: str
-    data: Path
-    model: Path
-    process: psutil.Process
-
-    def log(self) -> str:
-        return (self.data / "log.txt").read_text("utf-8")
-
-
-def start(
-    model: Path, data: Path, program: Sequence[str] = ("app.py",), **environment: str
-) -> tuple[App, subprocess.Popen]:
-    """Starts the app, on a free port where the environment names none, and waits until it answers.
-
-    program: what Python is to run.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(environment.get("PORT") or free.getsockname()[1])
-    data.mkdir(parents=True, exist_ok=True)
-    name = "emoji-sd" if model == BUNDLED else str(model)
-    mine = {"MODEL": name, "PORT": str(port), "SECOND_ROUND_DATA": str(data), "HF_HUB_OFFLINE": "1"}
-    with open(data / "log.txt", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *program], cwd=ROOT, env=os.environ | mine | environment, stdout=log, stderr=log
-        )
-    app = App(f"http://127.0.0.1:{port}", data, model, psutil.Process(process.pid))
-    until = time.monotonic() + 180
-    while True:
-        try:
-            urllib.request.urlopen(app.url, timeout=10).close()
-            return app, process
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None or time.monotonic() > until:
-                process.kill()
-                pytest.fail("The app did not start:\n" + app.log()[-4000:])
-            time.sleep(0.2)
-
-
-def stop(process: subprocess.Popen) -> None:
-    """As Ctrl+C does, so that the server's own ending runs."""
-    process.send_signal(2)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="session")
 def model(tiny_sd_folder: Path) -> Path:
     """The bundled model; a tiny one where a checkout does without it."""
@@ -97,9 +39,8 @@ def model(tiny_sd_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def app(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running, process = start(model, tmp_path_factory.mktemp("app") / "data")
-    yield running
-    stop(process)
+    with running(model, tmp_path_factory.mktemp("app") / "data", fresh=True) as found:
+        yield found
 
 
 def chromium(playwright: Playwright) -> Browser:
@@ -120,28 +61,66 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture
-def visitors(app: App, browser: Browser) -> Iterator[type[Visitor]]:
-    """Makes visitors, each with cookies and a window of their own: visitors(), visitors(width=390)."""
-    contexts = []
+class Arrivals:
+    """Opens the page as visitors do, each with cookies and a window of their own."""
 
-    def visit(width: int = 1280, height: int = 900, **more) -> Visitor:
-        context = browser.new_context(viewport={"width": width, "height": height}, **more)
-        contexts.append(context)
-        context.set_default_timeout(30_000)
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.contexts: list[BrowserContext] = []
+
+    def visit(self, app: App, context: BrowserContext | None = None, width: int = 1280, height: int = 900, **more):
+        """context: that of another visitor, for one more page of the same browser. more: of a new context."""
+        if context is None:
+            context = self.browser.new_context(viewport={"width": width, "height": height}, **more)
+            context.set_default_timeout(30_000)
+            self.contexts.append(context)
         visitor = Visitor(context.new_page(), app)
         visitor.page.goto(app.url)
         expect(visitor.prompt).to_be_visible(timeout=60_000)
         return visitor
 
-    yield visit
-    for context in contexts:
-        context.close()
+    def leave(self) -> None:
+        for context in self.contexts:
+            context.close()
+
+
+@pytest.fixture
+def visitors(app: App, browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors: visitors(), visitors(width=390)."""
+    arrivals = Arrivals(browser)
+    yield partial(arrivals.visit, app)
+    arrivals.leave()
 
 
 @pytest.fixture
 def visitor(visitors) -> Visitor:
     return visitors()
+
+
+class Own(Arrivals):
+    """An app with a test's own data folder: own.app() starts it, or starts it again; own.visit(app) opens its page."""
+
+    def __init__(self, browser: Browser, model: Path, data: Path) -> None:
+        super().__init__(browser)
+        self.model, self.data = model, data
+        self.running: list[App] = []
+
+    def app(self, **environment: str) -> App:
+        self.stop()
+        self.running.append(start(self.model, self.data, **environment))
+        return self.running[0]
+
+    def stop(self) -> None:
+        while self.running:
+            stop(self.running.pop())
+
+
+@pytest.fixture
+def own(tiny_sd_folder: Path, tmp_path: Path, browser: Browser) -> Iterator[Own]:
+    found = Own(browser, tiny_sd_folder, tmp_path / "data")
+    yield found
+    found.leave()
+    found.stop()
 
 
 class Visitor:
@@ -224,6 +203,33 @@ class Visitor:
         for close in self.page.get_by_test_id("toast-close").all():
             close.click()
         expect(self.page.get_by_test_id("toast-body")).to_have_count(0)
+
+    def tab(self, name: str) -> Locator:
+        found = self.page.get_by_role("tab", name=name, exact=True)
+        if not found.is_visible():  # a phone keeps the last tabs in a menu
+            self.page.locator(".overflow-menu button").first.click()
+            found = self.page.locator(".overflow-dropdown button", has_text=name)
+        return found
+
+    def leaf(self, name: str) -> Locator:
+        """A picture in the tree, by its alternative text."""
+        return self.page.locator("#tree .leaf", has=self.page.get_by_alt_text(name, exact=True))
+
+    def tile(self, name: str) -> Locator:
+        """A picture on the shelf, by its alternative text."""
+        return self.page.locator("#shelf li[data-id]", has=self.page.get_by_alt_text(name, exact=True))
+
+    def make_two_rounds(self, prompt: str = "a red fox") -> None:
+        """Four pictures, and from seed 2 its control and a style."""
+        self.ask(prompt, steps=3)
+        self.expect_done(4)
+        self.tiles.nth(2).click()
+        expect(self.pick).to_contain_text("seed 2")
+        while self.suffixes.count() > 1:
+            self.page.get_by_role("button", name=re.compile("^Remove ")).last.click()
+        self.suffixes.first.fill(", neon")
+        self.next.click()
+        self.expect_done(2)
 
     def picture_file(self) -> Path:
         """The shelf's file of the pick."""

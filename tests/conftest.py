@@ -12,8 +12,6 @@ import pytest
 
 pytest_plugins = ["tests.browser"]
 
-BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "emoji-sd"
-
 
 @pytest.fixture(scope="session")
 def tiny_sd_folder(tmp_path_factory) -> Path:

@@ -17,8 +17,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.browser import PATIENCE, ROOT, App, Visitor, chromium, start, stop
-from tests.conftest import BUNDLED
+from tests.browser import PATIENCE, Visitor, chromium
+from tests.running import BUNDLED, ROOT, App, running
 
 PROMPT, PICK, STYLE = "a burger", 3, 2
 PLACE = ROOT / "assets" / "readme"
@@ -243,17 +243,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--screenshots", action="store_true", help="every state of the page, into screenshots")
     wanted = parser.parse_args()
-    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
-        app, process = start(BUNDLED, Path(data))
-        try:
-            browser = chromium(playwright)
-            if wanted.screenshots:
-                screenshots(browser, app)
-            else:
-                pictures(browser, app)
-                animation(browser, app)
-        finally:
-            stop(process)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        sync_playwright() as playwright,
+        running(BUNDLED, Path(data), fresh=True) as app,
+    ):
+        browser = chromium(playwright)
+        if wanted.screenshots:
+            screenshots(browser, app)
+        else:
+            pictures(browser, app)
+            animation(browser, app)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,17 @@ from pipeline_utils.settings import Settings
 from pipeline_utils.shelf import sweeping
 from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf
-from tests.browser import Wire, start, stop
+from tests.browser import Wire
+from tests.running import running
 
 FIELDS = [None, "a red fox", "0-1", "", 3, 5.0, None, None, None, False]
 
 
 def test_nothing_is_deleted_when_the_app_ends_whatever_hours_pictures_are_kept(tiny_sd_folder, tmp_path):
-    running, process = start(tiny_sd_folder, tmp_path / "data", SECOND_ROUND_KEEP_HOURS="24")
-    try:
-        assert Wire(running, "keeps00001").send("page_first_round", FIELDS)["success"]
+    with running(tiny_sd_folder, tmp_path / "data", fresh=True, SECOND_ROUND_KEEP_HOURS="24") as app:
+        assert Wire(app, "keeps00001").send("page_first_round", FIELDS)["success"]
         made = sorted((tmp_path / "data" / "pictures").glob("*.png"))
         assert len(made) == 2
-    finally:
-        stop(process)
     assert sorted((tmp_path / "data" / "pictures").glob("*.png")) == made
 
 
@@ -33,16 +31,13 @@ def test_pictures_lie_in_the_data_folder_and_those_of_earlier_versions_come_ther
     home, former = tmp_path / "home", tmp_path / "home" / "caches" / "second-round" / "pictures"
     old = Shelf(former).put(sample_picture(5))
     own = {"HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "XDG_CACHE_HOME": str(home / "caches")}
-    running, process = start(tiny_sd_folder, tmp_path / "log", SECOND_ROUND_DATA="", **own)
-    try:
-        assert Wire(running, "comes00001").send("page_first_round", FIELDS)["success"]
+    with running(tiny_sd_folder, tmp_path / "log", SECOND_ROUND_DATA="", **own) as app:
+        assert Wire(app, "comes00001").send("page_first_round", FIELDS)["success"]
         names = {path.name[:7] for path in (home / "data" / "second-round" / "pictures").glob("*.png")}
         assert names == {"seed-0_", "seed-1_", "seed-5_"}
         assert not old.exists()
         assert not list((home / "data").rglob("waiting.png"))
-        assert "1 files of earlier versions moved" in running.log()
-    finally:
-        stop(process)
+        assert "1 files of earlier versions moved" in app.log()
 
 
 @pytest.mark.parametrize("device", ["one disk", "two disks"])

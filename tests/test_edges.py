@@ -11,9 +11,10 @@ import pytest
 
 from pipeline_utils.api import endpoints
 from pipeline_utils.recipe.recipe import Recipe
-from tests.browser import App, Wire
+from tests.browser import Wire
 from tests.making import made, studio
 from tests.page.test_page_refusals import said
+from tests.running import App
 
 ODD_PATHS = [
     "nul\0.png",

@@ -19,8 +19,8 @@ from pipeline_utils.page.uploads import KEPT
 from pipeline_utils.shelf.downloads import make_room
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import Trash
-from tests import browser as chrome
-from tests.browser import App, Visitor, stop
+from tests.browser import Arrivals
+from tests.running import App, running
 
 FORM = (
     b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n'
@@ -36,23 +36,20 @@ def full(tiny_sd_folder, tmp_path) -> Iterator[tuple[App, Path]]:
     for seed in range(2):
         Shelf(data / "pictures").put(sample_picture(seed))
     Trash(Shelf(data / "pictures"))  # the shelf was looked at before
-    running, process = chrome.start(tiny_sd_folder, data, program=("-m", "tests.full_disk", str(flag)))
-    yield running, flag
-    stop(process)
+    with running(tiny_sd_folder, data, program=("-m", "tests.full_disk", str(flag))) as app:
+        yield app, flag
 
 
-def arrive(browser: Browser, app: App) -> Visitor:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(30_000)
-    visitor = Visitor(page, app)
-    page.goto(app.url)
-    expect(visitor.prompt).to_be_visible(timeout=60_000)
-    return visitor
+@pytest.fixture
+def arrivals(browser: Browser) -> Iterator[Arrivals]:
+    found = Arrivals(browser)
+    yield found
+    found.leave()
 
 
-def test_on_a_full_disk_the_app_starts_for_looking_says_so_and_frees_it_by_emptying_the_trash(full, browser):
+def test_on_a_full_disk_the_app_starts_for_looking_says_so_and_frees_it_by_emptying_the_trash(full, arrivals):
     app, flag = full
-    visitor = arrive(browser, app)
+    visitor = arrivals.visit(app)
     page = visitor.page
     # 1. It says so above everything, and again where a round is asked for, before any work.
     expect(page.get_by_role("alert").filter(has_text="For looking only.")).to_contain_text("The disk is full")
@@ -76,7 +73,6 @@ def test_on_a_full_disk_the_app_starts_for_looking_says_so_and_frees_it_by_empty
     expect(page.get_by_role("alert").filter(has_text="For looking only.")).to_have_count(0)
     visitor.ask("a red fox", seeds="0", steps=2)
     visitor.expect_done(1)
-    page.context.close()
 
 
 def upload(app: App) -> str:
@@ -95,26 +91,19 @@ def test_where_uploads_find_no_room_at_the_start_they_go_elsewhere(full):
 
 def test_an_upload_on_a_disk_that_became_full_is_answered_with_a_sentence(tiny_sd_folder, tmp_path):
     flag = tmp_path / "full"
-    app, process = chrome.start(tiny_sd_folder, tmp_path / "data", program=("-m", "tests.full_disk", str(flag)))
-    try:
+    with running(tiny_sd_folder, tmp_path / "data", program=("-m", "tests.full_disk", str(flag))) as app:
         assert "a.png" in upload(app)
         flag.touch()
         with pytest.raises(urllib.error.HTTPError) as answer:
             upload(app)
         assert (answer.value.code, "The disk is full" in answer.value.read().decode()) == (507, True)
-    finally:
-        stop(process)
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no folder that nobody may write")
-def test_where_nothing_may_be_written_the_app_starts_for_looking_only(tiny_sd_folder, tmp_path, browser):
-    running, process = chrome.start(tiny_sd_folder, tmp_path / "log", SECOND_ROUND_DATA="/proc/self/second-round")
-    try:
-        visitor = arrive(browser, running)
+def test_where_nothing_may_be_written_the_app_starts_for_looking_only(tiny_sd_folder, tmp_path, arrivals):
+    with running(tiny_sd_folder, tmp_path / "log", SECOND_ROUND_DATA="/proc/self/second-round") as app:
+        visitor = arrivals.visit(app)
         expect(visitor.page.get_by_role("alert").filter(has_text="For looking only.")).to_contain_text("cannot be used")
-        visitor.page.context.close()
-    finally:
-        stop(process)
 
 
 def test_the_oldest_uploads_make_room_and_what_comes_all_at_once_is_refused(tmp_path):
@@ -134,23 +123,20 @@ def test_the_oldest_uploads_make_room_and_what_comes_all_at_once_is_refused(tmp_
 
 
 def test_where_strangers_come_no_address_shows_the_folders_of_the_machine(tiny_sd_folder, tmp_path):
-    running, process = chrome.start(tiny_sd_folder, tmp_path / "data", SECOND_ROUND_SHELVES="each")
-    try:
-        client = Client(running.url, verbose=False, download_files=False)
+    with running(tiny_sd_folder, tmp_path / "data", SECOND_ROUND_SHELVES="each") as app:
+        client = Client(app.url, verbose=False, download_files=False)
         answer = client.predict("a red fox", seeds="0-1", num_inference_steps=2, api_name="/first_round")
-        uploaded = upload(running)
-        with urllib.request.urlopen(running.url + "/config", timeout=30) as stream:
+        uploaded = upload(app)
+        with urllib.request.urlopen(app.url + "/config", timeout=30) as stream:
             config = stream.read().decode()
         for text in (str(answer), uploaded, config):
             assert str(tmp_path) not in text
             assert not re.search(r"file=/|\"/(root|home|tmp)/", text)
         # The addresses lead to the very files.
-        fetching = Client(running.url, verbose=False, download_files=str(tmp_path / "fetched"))
+        fetching = Client(app.url, verbose=False, download_files=str(tmp_path / "fetched"))
         again = fetching.predict("a red fox", seeds="0-1", num_inference_steps=2, api_name="/first_round")
         for entry in again["pictures"]:
             (kept,) = (tmp_path / "data" / "pictures").rglob(f"seed-*_{entry['id']}.png")
             assert Path(entry["file"]).read_bytes() == kept.read_bytes()
             assert Path(entry["file"]).name == kept.name
         assert client.predict(handle_file(kept), api_name="/verify")["identical"]
-    finally:
-        stop(process)

@@ -12,8 +12,8 @@ from pipeline_utils.engine.turns import Turns
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models.catalog import FAMILIES
 from tests import tiny
-from tests.conftest import BUNDLED
 from tests.making import is_made, load, pictures, plain, recipe, seeded
+from tests.running import BUNDLED
 
 SCHEDULERS = FAMILIES["StableDiffusionPipeline"].schedulers
 

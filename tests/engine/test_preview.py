@@ -17,8 +17,8 @@ from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.models.runtime import start
 from pipeline_utils.settings import Settings
 from tests import tiny
-from tests.conftest import BUNDLED
 from tests.making import load, pictures, recipe
+from tests.running import BUNDLED
 
 SAMPLERS = (*FAMILIES["StableDiffusionPipeline"].schedulers, "LCMScheduler")
 

@@ -13,8 +13,8 @@ from pipeline_utils.errors import InputError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.recipe.rounds import variations
 from tests import tiny
-from tests.conftest import BUNDLED
 from tests.making import load, pictures, plain, recipe, seeded
+from tests.running import BUNDLED
 
 TINY = ("sd", "sdxl", "sd3", "flux")
 

@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from pipeline_utils.models.catalog import BUNDLED as NAME
 from pipeline_utils.models.catalog import SAMPLERS
 from pipeline_utils.models.sources import resolve
-from tests.conftest import BUNDLED
+from tests.running import BUNDLED
 
 
 def painted(pipe, prompt="a burger", **call) -> bytes:

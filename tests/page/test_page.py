@@ -12,7 +12,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pipeline_utils.picture.picture import read
-from tests.browser import PATIENCE, Visitor, Wire, start, stop
+from tests.browser import PATIENCE, Visitor, Wire
+from tests.running import running
 
 STEPS = 6
 EQUAL = "Control and pick: equal, bit for bit"
@@ -255,17 +256,11 @@ def test_pictures_outlive_the_app_and_are_swept_when_asked(tiny_sd_folder, tmp_p
     data = tmp_path / "data"
     shelf = data / "pictures"
     fields = [None, "a red fox", "0-1", "", 3, 5.0, None, None, None, False]
-    running, process = start(tiny_sd_folder, data)
-    try:
-        assert Wire(running, "restarts001").send("page_first_round", fields)["success"]
-    finally:
-        stop(process)
+    with running(tiny_sd_folder, data) as app:
+        assert Wire(app, "restarts001").send("page_first_round", fields)["success"]
     assert len(list(shelf.glob("*.png"))) == 2
-    running, process = start(tiny_sd_folder, data, SECOND_ROUND_KEEP_HOURS="0.001")
-    try:
+    with running(tiny_sd_folder, data, SECOND_ROUND_KEEP_HOURS="0.001"):
         until = time.monotonic() + 60
         while list(shelf.glob("*.png")):
             assert time.monotonic() < until, "pictures are not swept"
             time.sleep(0.2)
-    finally:
-        stop(process)

@@ -20,9 +20,7 @@ from pipeline_utils.page.visitor.visits import Visits, choose
 from pipeline_utils.picture.picture import read
 from tests.browser import Visitor, Wire
 from tests.making import made, studio
-from tests.page.test_page_tree import STEPS, leaf, own, tab, tile, two_rounds
 
-__all__ = ["own"]  # a fixture
 RESTARTED = "The app was restarted: reload the page."
 ADA = "0123456789abcdef" * 2
 # Events that are about no visitor's pictures.
@@ -65,7 +63,7 @@ def test_an_open_page_goes_on_after_a_restart_and_loses_nothing(own, shelves):
             page.wait_for_timeout(50)
         own.app(SECOND_ROUND_SHELVES=shelves, PORT=app.url.rpartition(":")[2])
 
-    two_rounds(visitor)
+    visitor.make_two_rounds()
     assert mine(visitor) == 6
     # 1. The round that is seen is picked from, and then the other one is looked at.
     restart()
@@ -85,23 +83,23 @@ def test_an_open_page_goes_on_after_a_restart_and_loses_nothing(own, shelves):
     assert (picked.lineage.round, picked.recipe.prompt) == (2, "a red fox, neon")
     # 3. A first round, and with it a setting that another start did not offer.
     restart()
-    visitor.ask("a blue cup", seeds="7", steps=STEPS)
+    visitor.ask("a blue cup", seeds="7", steps=3)
     visitor.expect_done(1)
     expect(visitor.rounds).to_have_count(4)
     assert mine(visitor) == 9
-    tab(visitor, "Shelf").click()
+    visitor.tab("Shelf").click()
     tiles = page.locator("#shelf li[data-id]")
     expect(tiles).to_have_count(9)
     # 4. The shelf and the tree, which stay open too.
     restart()
-    tile(visitor, "a red fox, seed 3").get_by_role("checkbox").check()
+    visitor.tile("a red fox, seed 3").get_by_role("checkbox").check()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(tiles).to_have_count(8)
     expect(page.locator("#shelf")).to_contain_text("1 picture deleted")
-    tab(visitor, "Tree").click()
+    visitor.tab("Tree").click()
     expect(page.locator("#tree .leaf")).to_have_count(8)
     restart()
-    leaf(visitor, "a red fox, seed 1").click()
+    visitor.leaf("a red fox, seed 1").click()
     expect(visitor.pick).to_contain_text("seed 1 round 1")
     expect(visitor.captions).to_have_text(["seed 0", "seed 1", "seed 2"])
     with page.expect_download() as download:
@@ -129,7 +127,7 @@ def test_every_event_of_the_page_says_whose_it_is(tiny_sd_folder, tmp_path):
     assert set(asked) == {"page_link_suffixes"}
 
 
-def test_without_a_token_a_shared_host_refuses_every_event_and_keeps_nothing(tiny_sd_folder, own):
+def test_without_a_token_a_shared_host_refuses_every_event_and_keeps_nothing(own):
     app = own.app(SECOND_ROUND_SHELVES="each")
     wire = Wire(app, "nobody000001")
     with_visits = {

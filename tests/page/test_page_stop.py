@@ -13,7 +13,8 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import PATIENCE, App, Visitor, Wire
+from tests.browser import PATIENCE, Visitor, Wire
+from tests.running import App
 
 CLIENT = """
 import sys

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -20,7 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from playwright.sync_api import Browser, expect
 
-from tests.browser import BUNDLED, ROOT, App, Visitor, stop
+from tests.browser import Visitor
+from tests.running import BUNDLED, ROOT, App, free_port, stop, wait_for_an_answer
 
 # Runs app.py as the main program, and notes what is opened for writing, made or moved.
 PROGRAM = """
@@ -71,9 +67,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Path,
             if top not in ("..", "__pycache__") and not (site / top).exists():
                 (site / top).symlink_to(Path(str(distribution(name).locate_file(top))).resolve())
     assert not (site / "pytest").exists()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -100,21 +94,12 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Path,
         ordinary = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         ordinary += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         command = [*ordinary, *command]
-    with open(home.parent / f"{home.name}.log", "wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-    app = App(f"http://127.0.0.1:{port}", home, BUNDLED, psutil.Process(process.pid))
-    until = time.monotonic() + 180
-    while True:
-        try:
-            urllib.request.urlopen(app.url, timeout=10).close()
-            break
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None or time.monotonic() > until:
-                process.kill()
-                pytest.fail("The app did not start:\n" + Path(log.name).read_text()[-4000:])
-            time.sleep(0.2)
+    with open(home / "log.txt", "wb") as log:
+        process = psutil.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    app = App(f"http://127.0.0.1:{port}", home, BUNDLED, process)
+    wait_for_an_answer(app)
     yield app, bucket, noted
-    stop(process)
+    stop(app)
 
 
 def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(space, browser: Browser):
