@@ -26,12 +26,13 @@ from safetensors import SafetensorError
 from pipeline_utils.errors import CapacityError, ModelError, UserError
 from pipeline_utils.models.catalog import ModelSpec
 
+INCOMPLETE = " lacks some of its weights; copy or download it again."  # after the title of a model
 _PATH = re.compile(r"(?<![\w:/.])(?:/[^\s'\":/]+)+/([^\s'\":/]+)")
 
 
 @contextmanager
-def explained(spec: ModelSpec) -> Iterator[None]:
-    """Turns any failure of loading into ModelError or CapacityError; the cause stays chained for the log."""
+def loading(spec: ModelSpec) -> Iterator[None]:
+    """Any failure in the block becomes a ModelError or CapacityError; the cause stays chained for the log."""
     try:
         yield
     except UserError:
@@ -56,11 +57,7 @@ def complete(spec: ModelSpec) -> Iterator[None]:
         logger.removeHandler(watch)
         logger.setLevel(level)
     if watch.found:
-        raise ModelError(incomplete(spec))
-
-
-def incomplete(spec: ModelSpec) -> str:
-    return f"{spec.title} lacks some of its weights; copy or download it again."
+        raise ModelError(spec.title + INCOMPLETE)
 
 
 class _Watch(logging.Handler):
@@ -96,24 +93,21 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
         )
     if any(isinstance(link, OSError) and link.errno == errno.ENOSPC for link in chain):
         return CapacityError(f"The disk is full, so {name} cannot be downloaded; make room and try again.")
-    if has(GatedRepoError):
-        return ModelError(
-            f"{name} is gated: accept its licence on the hub, log in with `hf auth login`, and try again."
-        )
-    if has(RepositoryNotFoundError):
-        return ModelError(f"{name}: the hub knows no model of this name, or it is private. Check the spelling.")
-    if has(RevisionNotFoundError):
-        return ModelError(f"{name}: the hub has no commit {spec.revision[:12]} of it; perhaps it was taken away.")
-    if "trust_remote_code" in text:
-        return ModelError(f"{name} brings its own code, which is not run here.")
-    if "meta tensor" in text:
-        return ModelError(incomplete(spec))
-    if "safetensors" in text and ("Could not find" in text or "no file named" in text):
-        return ModelError(f"{name} has no safetensors weights; pickled weights can run code and are not loaded.")
-    if has(SafetensorError) or "Error while deserializing header" in text:
-        return ModelError(f"{name}: a .safetensors file of it is damaged or was cut short; copy or download it again.")
-    if has(EntryNotFoundError) and not has(LocalEntryNotFoundError):
-        return ModelError(f"{name} is no diffusers pipeline: it has no model_index.json.")
+    damaged = has(SafetensorError) or "Error while deserializing header" in text
+    pickled = "safetensors" in text and ("Could not find" in text or "no file named" in text)
+    no_index = has(EntryNotFoundError) and not has(LocalEntryNotFoundError)
+    for found, sentence in (
+        (has(GatedRepoError), " is gated: accept its licence on the hub, log in with `hf auth login`, and try again."),
+        (has(RepositoryNotFoundError), ": the hub knows no model of this name, or it is private. Check the spelling."),
+        (has(RevisionNotFoundError), f": the hub has no commit {spec.revision[:12]} of it; perhaps it was taken away."),
+        ("trust_remote_code" in text, " brings its own code, which is not run here."),
+        ("meta tensor" in text, INCOMPLETE),
+        (pickled, " has no safetensors weights; pickled weights can run code and are not loaded."),
+        (damaged, ": a .safetensors file of it is damaged or was cut short; copy or download it again."),
+        (no_index, " is no diffusers pipeline: it has no model_index.json."),
+    ):
+        if found:
+            return ModelError(name + sentence)
     # The hub library's HTTP client is httpx or httpx2, by version.
     no_answer = any(kind.__name__ == "TransportError" for link in chain for kind in type(link).__mro__)
     if no_answer or has(LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, ConnectionError, TimeoutError):

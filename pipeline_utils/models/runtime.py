@@ -19,7 +19,7 @@ from safetensors import safe_open
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import revisions
 from pipeline_utils.models.catalog import DEFAULTS, ModelSpec
-from pipeline_utils.models.load_errors import complete, explained, incomplete
+from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.revisions import content_hash
 from pipeline_utils.models.sources import describe_folder, lanes_for
 from pipeline_utils.recipe.recipe import Recipe
@@ -124,7 +124,7 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
     diffusers.pipelines.unclip = unclip
     dtype = number_format(spec, settings, device)
     options = {"dtype": getattr(torch, dtype), "local_files_only": True}
-    with explained(spec), complete(spec):
+    with loading(spec), complete(spec):
         source = Path(spec.source)
         if spec.is_local and source.is_file():
             spec, pipe = _load_file(spec, options)
@@ -142,7 +142,7 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
             raise ModelError(f"{spec.title} loaded as {type(pipe).__name__}, which is not supported.")
         modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
         if any(weight.is_meta for module in modules for weight in module.parameters()):
-            raise ModelError(incomplete(spec))
+            raise ModelError(spec.title + INCOMPLETE)
         pipe.set_progress_bar_config(disable=True)
         if device.offload == "model":
             pipe.enable_model_cpu_offload()
@@ -158,7 +158,7 @@ def fetch(spec: ModelSpec, settings: Settings, device: Device) -> ModelSpec:
     """
     if spec.is_local:
         return spec
-    with explained(spec):
+    with loading(spec):
         folder, _ = _snapshot(spec, number_format(spec, settings, device))
     return replace(spec, revision=folder.name)
 

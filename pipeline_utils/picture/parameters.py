@@ -15,7 +15,7 @@ import re
 
 from pipeline_utils.recipe.recipe import Recipe
 
-SAMPLERS = {  # class in diffusers: the label in use. "Euler FlowMatch" is what SD.Next calls it
+LABELS = {  # of schedulers, as other tools name them. "Euler FlowMatch" is what SD.Next calls it
     "DDIMScheduler": "DDIM",
     "DPMSolverMultistepScheduler": "DPM++ 2M",
     "EulerDiscreteScheduler": "Euler",
@@ -28,12 +28,14 @@ SAMPLERS = {  # class in diffusers: the label in use. "Euler FlowMatch" is what 
     "LMSDiscreteScheduler": "LMS",
     "DDPMScheduler": "DDPM",
 }
-_SCHEDULERS = {label.lower(): name for name, label in SAMPLERS.items()}
+_SCHEDULERS = {label.lower(): name for name, label in LABELS.items()}
 _SPACINGS = ("karras", "exponential", "polyexponential")  # once part of the sampler's label
 
 _NEGATIVE = "Negative prompt:"
 # Linear on any text: the parts exclude each other, and nothing is tried twice.
 _PAIR = re.compile(r'\s*([^:,"{}]{1,60}):\s*("(?:\\.|[^\\"])*+"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
+_NUMBERS = {int: re.compile(r"[0-9]{1,20}"), float: re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")}
 _READ = (
     "Steps", "Sampler", "CFG scale", "Seed", "Variation seed", "Variation seed strength", "Size", "Model",
     "Model hash", "Schedule type", "RNG",
@@ -47,7 +49,7 @@ def write(recipe: Recipe) -> str:
         lines.append(f"{_NEGATIVE} {recipe.negative_prompt}")
     settings = {
         "Steps": recipe.num_inference_steps,
-        "Sampler": SAMPLERS.get(recipe.scheduler, recipe.scheduler),
+        "Sampler": LABELS.get(recipe.scheduler, recipe.scheduler),
         "CFG scale": recipe.guidance_scale,
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
@@ -73,21 +75,20 @@ def parse(text: str) -> tuple[dict, list[str]]:
     lines = text.strip().split("\n")
     at, settings = _settings(lines)
     prompt, negative = _prompts(lines[:at]) if settings else (None, None)
-    label = settings.get("Sampler")
-    scheduler, spacing = _scheduler(label, settings.get("Schedule type", ""))
-    width, height = _size(settings.get("Size", ""))
+    scheduler, spacing = _scheduler(settings.get("Sampler", ""), settings.get("Schedule type", ""))
+    width, height = settings["Size"].split("x") if _SIZE.fullmatch(settings.get("Size", "")) else (None, None)
     found = {
         "prompt": prompt,
         "negative_prompt": negative,
-        "steps": _whole(settings.get("Steps", "")),
-        "sampler": label,
+        "steps": _number(int, settings.get("Steps")),
+        "sampler": settings.get("Sampler"),
         "scheduler": scheduler,
-        "cfg_scale": _number(settings.get("CFG scale", "")),
-        "seed": _whole(settings.get("Seed", "")),
-        "variation_seed": _whole(settings.get("Variation seed", "")),
-        "variation_strength": _number(settings.get("Variation seed strength", "")),
-        "width": width,
-        "height": height,
+        "cfg_scale": _number(float, settings.get("CFG scale")),
+        "seed": _number(int, settings.get("Seed")),
+        "variation_seed": _number(int, settings.get("Variation seed")),
+        "variation_strength": _number(float, settings.get("Variation seed strength")),
+        "width": _number(int, width),
+        "height": _number(int, height),
         "model": settings.get("Model"),
         "model_hash": settings.get("Model hash"),
     }
@@ -140,26 +141,17 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
     return "\n".join(lines).strip(), ""
 
 
-def _scheduler(label: str | None, spacing: str) -> tuple[str | None, str | None]:
+def _scheduler(label: str, spacing: str) -> tuple[str | None, str | None]:
     """(class in diffusers, the spacing of noise levels where one is named)."""
-    name = (label or "").lower()
+    name = label.lower()
     for word in _SPACINGS:
         if name.endswith(" " + word):
             name, spacing = name.removesuffix(" " + word), word
     return _SCHEDULERS.get(name), spacing if spacing.lower() not in ("", "automatic") else None
 
 
-def _size(text: str) -> tuple[int | None, int | None]:
-    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
-    return (int(match[1]), int(match[2])) if match else (None, None)
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,20}", text) else None
-
-
-def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,3})?", text) else None
+def _number(kind: type, text: str | None) -> int | float | None:
+    return kind(text) if text and _NUMBERS[kind].fullmatch(text) else None
 
 
 def _unknown(found: dict, settings: dict[str, str], spacing: str | None) -> list[str]:

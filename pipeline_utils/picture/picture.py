@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline_utils.errors import InputError, PictureError, show
 from pipeline_utils.picture import parameters, png
-from pipeline_utils.recipe.recipe import Recipe, canonical_json, check_int, check_text, parse_json
+from pipeline_utils.recipe.recipe import Recipe, canonical_json, check_bool, check_int, check_text, parse_json
 
 APP = "Second Round"
 SCHEMA = 2  # 1 is read and written as it was: it lacks what _SINCE_2 names
@@ -65,8 +65,7 @@ class Lineage:
             check_id("parent", self.parent)
         if self.suffix is not None:
             check_text("suffix", self.suffix)
-        if not isinstance(self.control, bool):
-            raise InputError("control", self.control, "true or false")
+        check_bool("control", self.control)
         if self.round_id is not None:
             check_id("round_id", self.round_id)
         check_int("place", self.place, 0, MAX_PLACE)

@@ -92,9 +92,7 @@ def walk(data: bytes, keywords: tuple[str, ...]) -> Png:
             keyword, text, packed = _text(kind, bytes(body), MAX_INFLATED - inflated)
             inflated += len(text) if packed else 0
             if keyword in keywords:
-                if keyword in texts:
-                    raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
-                texts[keyword] = _decoded(keyword, text, "latin-1" if kind != b"iTXt" else "utf-8")
+                _keep(texts, keyword, text, kind)
         elif kind == b"acTL":
             raise PictureError("This PNG is animated; only still pictures are read.")
         elif kind == b"IHDR":
@@ -114,30 +112,29 @@ def first_texts(file: BinaryIO, keywords: tuple[str, ...]) -> dict[str, str]:
 
     At most MAX_HEAD bytes are read, and the checksums of those texts are checked. Raises PictureError.
     """
-    data, texts = file.read(_FIRST_READ), {}
+    data, texts, at = file.read(_FIRST_READ), {}, len(SIGNATURE)
     if not data.startswith(SIGNATURE):
         raise PictureError("The file is not a PNG.")
-    at = len(SIGNATURE)
+
+    def need(size: int) -> None:
+        nonlocal data
+        if size > len(data):
+            data += file.read(max(0, MAX_HEAD - len(data)))
+        if size > len(data):
+            raise PictureError("The file is cut short, or its pixels come too late.")
+
     while True:
-        if at + 12 > len(data):
-            data += file.read(MAX_HEAD - len(data))
-            if at + 12 > len(data):
-                raise PictureError("The file is cut short, or its pixels come too late.")
+        need(at + 12)
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind in (b"IDAT", b"IEND"):
             return texts
         end = at + 8 + length
-        if end + 4 > len(data):
-            data += file.read(MAX_HEAD - len(data)) if len(data) < MAX_HEAD else b""
-            if end + 4 > len(data):
-                raise PictureError("The file is cut short, or its pixels come too late.")
+        need(end + 4)
         if kind in (b"tEXt", b"iTXt") and data[at + 8 : data.find(b"\0", at + 8, end)].decode("latin-1") in keywords:
             if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise PictureError("The file is damaged: a checksum in it is wrong.")
             keyword, text, _ = _text(kind, data[at + 8 : end], MAX_TEXT_BYTES)
-            if keyword in texts:
-                raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
-            texts[keyword] = _decoded(keyword, text, "latin-1" if kind == b"tEXt" else "utf-8")
+            _keep(texts, keyword, text, kind)
         at = end + 4
 
 
@@ -200,11 +197,15 @@ def _text(kind: bytes, body: bytes, room: int) -> tuple[str, bytes, bool]:
     return keyword.decode("latin-1"), rest, packed
 
 
-def _decoded(keyword: str, text: bytes, encoding: str) -> str:
+def _keep(texts: dict[str, str], keyword: str, text: bytes, kind: bytes) -> None:
+    """Puts the text of a chunk of this kind among the others by its keyword, which none of them has."""
+    encoding = "utf-8" if kind == b"iTXt" else "latin-1"
+    if keyword in texts:
+        raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
     if len(text) > MAX_TEXT_BYTES:
         raise PictureError(f"The {keyword} text in this PNG is over {MAX_TEXT_BYTES // 2**10} KB.")
     try:
-        return text.decode(encoding)
+        texts[keyword] = text.decode(encoding)
     except UnicodeDecodeError:
         raise PictureError(f"The {keyword} text in this PNG is not valid {encoding.upper()}.") from None
 

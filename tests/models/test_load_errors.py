@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from pipeline_utils.errors import CapacityError, ModelError, UserError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.models.load_errors import explained
+from pipeline_utils.models.load_errors import loading
 from pipeline_utils.models.sources import resolve
 from pipeline_utils.settings import Settings
 from tests import tiny
@@ -181,7 +181,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
     ],
 )
 def test_other_failures_are_said_in_one_sentence(error, kind, words):
-    with pytest.raises(UserError) as caught, explained(ModelSpec("big-model", "big-model", "someone/big-model")):
+    with pytest.raises(UserError) as caught, loading(ModelSpec("big-model", "big-model", "someone/big-model")):
         raise error
     assert type(caught.value) is kind
     assert words in str(caught.value)

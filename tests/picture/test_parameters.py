@@ -49,7 +49,7 @@ def test_pixels_of_foreign_pictures_become_rgb(mode):
     assert (image.mode, image.size) == ("RGB", (8, 8))
 
 
-@pytest.mark.parametrize(("scheduler", "label"), parameters.SAMPLERS.items())
+@pytest.mark.parametrize(("scheduler", "label"), parameters.LABELS.items())
 def test_sampler_labels_are_known_both_ways(scheduler, label):
     made = sample_picture(scheduler=scheduler).recipe
     assert f"Sampler: {label}," in parameters.write(made)
