@@ -18,6 +18,7 @@ with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
 
 from pipeline_utils.engine import engine, zero_gpu
+from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
 from pipeline_utils.models import runtime
@@ -26,7 +27,7 @@ from pipeline_utils.shelf import sweeping
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
 
-if zero_gpu.here():
+if gpu_is_lent():
     settings = zero_gpu.limited(settings)
 try:
     device = runtime.start(settings)
@@ -37,7 +38,7 @@ try:
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")
 
-make = zero_gpu.lent(models) if zero_gpu.here() else engine.make
+make = zero_gpu.lent(models) if gpu_is_lent() else engine.make
 studio = Studio(settings, device, models, shelf, make)
 studio.shelves.warm()
 sweeping.start(settings, studio.shelves)

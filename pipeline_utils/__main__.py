@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline_utils.errors import InputError, PictureError, UserError
 from pipeline_utils.picture.picture import Lineage, Picture, Reading, encode, read
 from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
-from pipeline_utils.proof.claim import Claim
+from pipeline_utils.proof.verdict import Claim
 
 IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
 _MAX_JSON = 1_000_000  # bytes of a recipe file
@@ -144,6 +144,8 @@ def _threads(text: str) -> int:
 
 
 def _replayed(claim: Claim, arguments: argparse.Namespace):
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from pipeline_utils.proof.replay import replayed  # torch and all
 
     return replayed(

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from pipeline_utils.clients import under_way
 from pipeline_utils.engine.engine import Refused
-from pipeline_utils.engine.stops import Stopped
+from pipeline_utils.engine.turns import Stop, Stopped, Stops
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.picture.picture import Picture, Reading, read
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verify import verify as checked
+from pipeline_utils.proof.replay import verify as checked
+from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.recipe.recipe import check_bool
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
@@ -36,6 +36,30 @@ def told() -> Iterator[None]:
         raise gr.Error(str(error), print_exception=False) from error
     except Stopped:
         raise gr.Error("It was stopped before it was done.", print_exception=False) from None
+
+
+def under_way(stops: Stops, kind: str) -> AbstractContextManager[Stop]:
+    """A flag for work of the event that runs now: set when its visitor says stop, or its client has gone."""
+    return stops.during(session(), kind, listener_gone())
+
+
+def session() -> str:
+    """Gradio's name of the page or client that sent the event; "" outside of one."""
+    request = LocalContext.request.get(None)
+    return getattr(request, "session_hash", None) or ""
+
+
+def listener_gone() -> Callable[[], bool]:
+    """A function that says whether the client of the event that runs now cancelled it or closed its stream.
+
+    The server notices a closed stream at once, for pages and programs alike, and marks the event; one that
+    is cancelled it forgets. A page that was closed needs no other connection to be missed. A client who
+    never opened the stream is never gone.
+    """
+    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    events = blocks._queue.event_ids_to_events if blocks else {}
+    event = events.get(event_id)
+    return lambda: event is not None and not (event.alive and events.get(event_id) is event)
 
 
 def open_picture(studio: Studio, picture: object) -> Picture:

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused, Step
-from pipeline_utils.engine.lane_check import LanesDisagree
+from pipeline_utils.engine.lanes import LanesDisagree
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stops
-from pipeline_utils.engine.streams import streamed
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.turns import Stops, Turns, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
 from pipeline_utils.models.catalog import ModelSpec, sampler_class

@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from pipeline_utils import errors
-from pipeline_utils.engine.lane_check import LanesDisagree
-from pipeline_utils.engine.stops import Stopped
+from pipeline_utils.engine.lanes import LanesDisagree
+from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import InputError, UserError
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "pipeline_utils"
 ROWS = (
     ("bench",),
     ("page", "__main__"),
-    ("api", "clients"),
+    ("api",),
     ("proof", "studio"),
     ("engine", "shelf"),
     ("models", "picture"),

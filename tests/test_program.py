@@ -17,7 +17,7 @@ from pipeline_utils.__main__ import main
 from pipeline_utils.engine import engine
 from pipeline_utils.picture.picture import read
 from pipeline_utils.proof import replay as replaying
-from pipeline_utils.proof.claim import Claim
+from pipeline_utils.proof.verdict import Claim
 from tests.making import made, studio
 from tests.test_cli import ROOT, edited, files  # noqa: F401  fixtures
 
@@ -188,7 +188,7 @@ def test_an_odd_name_ends_with_2_and_one_line(name, files, tmp_path, capsys):  #
 MOMENTS = {
     "torch is being imported": "'torch' in sys.modules",
     "the model is being loaded": "'diffusers' in sys.modules and 'pipeline_utils.engine.pool' in sys.modules",
-    "the first steps are made": "within('called')",
+    "the first steps are made": "within('call_pipe')",
 }
 
 

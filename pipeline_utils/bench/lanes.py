@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import arguments, clone
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.models.sources import resolve
+from pipeline_utils.proof.comparison import differing_pixels
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
@@ -55,9 +57,10 @@ def table(model: str, steps: int, pictures: int) -> None:
                     row = measure(loaded, memory, threads, lanes, steps, pictures)
                     base = base or row
                     four = reference.setdefault((dtype, memory, threads), row)
+                    from_four, from_base = (differing_pixels(row.pixels, other.pixels) for other in (four, base))
                     print(
                         f"| {dtype} | {memory} | {threads} | {lanes} | {'yes' if row.slots else 'NO'} "
-                        f"| {differing(row, four)} | {differing(row, base)} | {base.seconds / row.seconds:.2f} |",
+                        f"| {from_four} | {from_base} | {base.seconds / row.seconds:.2f} |",
                         flush=True,
                     )
     total = base.pixels[..., 0].size
@@ -91,11 +94,7 @@ def run(loaded: Loaded, recipes: list[Recipe]) -> np.ndarray:
     for indices in engine.calls(recipes):
         chosen = [recipes[i] for i in indices]
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
-        pipe = engine.clone(loaded.pipe, chosen[0].scheduler)
-        images = pipe(**engine.arguments(padded, loaded.spec.family)).images
+        pipe = clone(loaded.pipe, chosen[0].scheduler)
+        images = pipe(**arguments(padded, loaded.spec.family)).images
         found += [np.asarray(image.convert("RGB")) for image in images[: len(chosen)]]
     return np.stack(found)
-
-
-def differing(row: Row, other: Row) -> int:
-    return int((row.pixels != other.pixels).any(axis=-1).sum())

@@ -17,6 +17,7 @@ from pipeline_utils.engine.engine import Finished
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.models import runtime
+from pipeline_utils.proof.comparison import differing_pixels
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
@@ -54,7 +55,7 @@ def count(model: str, steps: int, replays: int, processes: int, seed: int) -> in
                 pixels += len(data) // 3
                 if known != data:
                     a, b = (np.frombuffer(x, np.uint8).reshape(-1, 3) for x in (known, data))
-                    bad = int((a != b).any(axis=1).sum())
+                    bad = differing_pixels(a, b)
                     wrong += bad
                     print(f"{bad} pixels of {answer['recipe']} differ: {where}, then {answer['where']}", flush=True)
         if worker.returncode:

@@ -13,8 +13,7 @@ from PIL import Image
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.proof.compare import ssim
-from pipeline_utils.proof.resemblance import resemblance
+from pipeline_utils.proof.comparison import resemblance, ssim
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, RoundEvent, Studio

@@ -8,25 +8,21 @@ way, in float32 and in bfloat16. In float32 another batch size changes the last 
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import diffusers
 import numpy as np
 import torch
-from diffusers import PNDMScheduler, SchedulerMixin
+from diffusers import PNDMScheduler
 from PIL import Image
 
-from pipeline_utils.engine.calling import called, no_picture
+from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary, with_callback
 from pipeline_utils.engine.preview import Watcher
-from pipeline_utils.engine.stops import Stopped
-from pipeline_utils.engine.streams import streamed
-from pipeline_utils.engine.turns import Turn, Turns
-from pipeline_utils.engine.variation import varied
+from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
-from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
 from pipeline_utils.recipe.recipe import Recipe
@@ -34,15 +30,15 @@ from pipeline_utils.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Step:
-    """One denoising step is done: `done` of `total` in the whole round; `lanes` are the pictures it served.
+    """One denoising step is done: `done` of `total` in the whole round; it served `pictures` (their indices).
 
-    previews: how those pictures look now, uint8 [lanes, height, width, 3], where they were asked for
+    previews: how those pictures look now, uint8 [pictures, height, width, 3], where they were asked for
     and the last ones are not too recent.
     """
 
     done: int
     total: int
-    lanes: tuple[int, ...]
+    pictures: tuple[int, ...]
     previews: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
@@ -106,25 +102,25 @@ def make(
         # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
         with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
-            pipe = varied(clone(loaded.pipe, chosen[0].scheduler), padded)
+            pipe = vary(clone(loaded.pipe, chosen[0].scheduler), padded)
             watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
 
-            def after_step(turn: Turn = turn, watcher: Watcher | None = watcher, lanes: tuple = tuple(indices)) -> None:
+            def after_step(turn=turn, watcher=watcher, served=tuple(indices)) -> None:
                 nonlocal done
                 done += 1
-                seen = watcher.pictures(len(lanes)) if watcher else None
-                emit(Step(min(done, total), total, lanes, seen))
+                seen = watcher.pictures(len(served)) if watcher else None
+                emit(Step(min(done, total), total, served, seen))
                 if loaded.device.offload == "none":
                     turn.pass_on()
                 elif stop.is_set():  # offload hooks belong to one call at a time
                     raise Stopped
 
             call = with_callback(pipe, arguments(padded, loaded.spec.family), after_step)
-            result, finite = called(pipe, call)
+            result, finite = call_pipe(pipe, call)
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
-        for slot, index in enumerate(indices):
-            if finite[slot]:
-                emit(Finished(index, result.images[slot].convert("RGB"), here, bool(flags[slot])))
+        for lane, index in enumerate(indices):
+            if finite[lane]:
+                emit(Finished(index, result.images[lane].convert("RGB"), here, bool(flags[lane])))
             else:
                 emit(Refused(index, no_picture(recipes[index])))
 
@@ -151,11 +147,6 @@ def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
         loaded.spec.check(recipe)
 
 
-def generators(recipes: Sequence[Recipe]) -> list[torch.Generator]:
-    """One fresh generator for each recipe. A used one has moved on, so they are never kept."""
-    return [torch.Generator(recipe.noise_device).manual_seed(recipe.seed) for recipe in recipes]
-
-
 def calls(recipes: Sequence[Recipe]) -> list[list[int]]:
     """Indices of the recipes that ride together, in order; at most `lanes` in one call."""
     result: list[list[int]] = []
@@ -165,72 +156,6 @@ def calls(recipes: Sequence[Recipe]) -> list[list[int]]:
         else:
             result.append([index])
     return result
-
-
-def arguments(recipes: Sequence[Recipe], family: str) -> dict:
-    """Keyword arguments of the plain diffusers call that makes `recipes`, which share all but prompts and seeds.
-
-    A variation is not among them: see variation.varied.
-    """
-    call: dict[str, object] = {"prompt": [r.prompt for r in recipes], "generator": generators(recipes)}
-    # None and "" differ in SDXL, whose empty negative embedding is zeros: "" in a recipe means none.
-    if recipes[0].negative_prompt:
-        call["negative_prompt"] = [r.negative_prompt for r in recipes]
-    return call | shared(recipes[0], family)
-
-
-def shared(recipe: Recipe, family: str) -> dict[str, int | float]:
-    """The arguments that all pictures of one call have in common."""
-    if family == "UnCLIPPipeline":
-        return {
-            "prior_num_inference_steps": recipe.num_inference_steps,
-            "decoder_num_inference_steps": recipe.num_inference_steps,
-            "decoder_guidance_scale": recipe.guidance_scale,
-        }
-    return {
-        "num_inference_steps": recipe.num_inference_steps,
-        "guidance_scale": recipe.guidance_scale,
-        "width": recipe.width,
-        "height": recipe.height,
-    }
-
-
-def clone(pipe, scheduler: str):
-    """A pipeline that shares the modules of `pipe` but owns its scheduler state.
-
-    Two visitors in one pipeline object would overwrite each other's timesteps and guidance.
-    """
-    own = copy.copy(pipe)
-    for name, part in pipe.components.items():
-        if isinstance(part, SchedulerMixin):
-            kind = getattr(diffusers, scheduler) if name == "scheduler" else type(part)
-            setattr(own, name, kind.from_config(part.config))
-    return own
-
-
-def with_callback(pipe, call: dict, after_step: Callable[[], None]) -> dict:
-    """`call` with `after_step` called after each denoising step; `pipe` must be a clone."""
-    if FAMILIES[type(pipe).__name__].fixed_size:
-        # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
-        for part in pipe.components.values():
-            if isinstance(part, SchedulerMixin):
-                part.step = _followed_by(part.step, after_step)
-        return call
-
-    def callback(_pipe, _step, _timestep, tensors):
-        after_step()
-        return tensors
-
-    return call | {"callback_on_step_end": callback}
-
-
-def _followed_by(function: Callable, after: Callable[[], None]) -> Callable:
-    def both(*args, **kwargs):
-        result = function(*args, **kwargs)
-        after()
-        return result
-
-    return both
 
 
 def steps(loaded: Loaded, recipes: Sequence[Recipe]) -> int:
@@ -257,26 +182,22 @@ def alike(one: Recipe, other: Recipe) -> bool:
     return replace(one, **own) == replace(other, **own)
 
 
-class _explained:
+@contextmanager
+def _explained(loaded: Loaded, recipe: Recipe) -> Iterator[None]:
     """Turns running out of memory, and a missing deterministic kernel, into a sentence that says what to do."""
-
-    def __init__(self, loaded: Loaded, recipe: Recipe) -> None:
-        self._loaded, self._recipe = loaded, recipe
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind, error, trace) -> None:
+    try:
+        yield
+    except Exception as error:
         if ran_out(error):
-            if self._loaded.device.type == "cuda":
+            if loaded.device.type == "cuda":
                 torch.cuda.empty_cache()
-            recipe = self._recipe
             raise CapacityError(
                 f"Memory ran out at {recipe.width}x{recipe.height} with {recipe.lanes} pictures at a time. "
                 "Lower the width and height, or start with --lanes 1."
             ) from error
-        if isinstance(error, RuntimeError) and self._loaded.device.full_determinism and "deterministic" in str(error):
+        if isinstance(error, RuntimeError) and loaded.device.full_determinism and "deterministic" in str(error):
             raise ModelError(
-                f"{self._loaded.spec.title} uses an operation that has no deterministic kernel on this device: "
+                f"{loaded.spec.title} uses an operation that has no deterministic kernel on this device: "
                 f"{str(error).splitlines()[0][:200]} Start without --full-determinism, or try another sampler."
             ) from error
+        raise

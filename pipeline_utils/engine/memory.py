@@ -6,16 +6,15 @@ import gc
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 
-from pipeline_utils.engine.lane_check import one_lane, settled
-from pipeline_utils.engine.stops import Stop, Stopped
-from pipeline_utils.engine.streams import waited
+from pipeline_utils.engine.lanes import one_lane, settled
+from pipeline_utils.engine.turns import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import ModelSpec
@@ -24,14 +23,19 @@ from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
 
 
+def gpu_is_lent(environment: Mapping[str, str] = os.environ) -> bool:
+    """True on a ZeroGPU Space, as the `spaces` package itself decides it."""
+    return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 class Memory:
     """Holds at most one pipeline. Rounds that want another model, or number format, wait in line for it."""
 
     def __init__(self, settings: Settings, device: Device) -> None:
         self._settings, self._device = settings, device
         # ZeroGPU has no GPU yet when the model is loaded there, and lends it to that model alone.
-        self._lends = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-        self._tries_slots = device.type == "cuda" and not self._lends
+        self._lends = gpu_is_lent()
+        self._tries_lanes = device.type == "cuda" and not self._lends
         self._condition = threading.Condition()
         self._line: deque[object] = deque()
         self._users = 0
@@ -145,7 +149,7 @@ class Memory:
                 loaded = runtime.load(wanted, self._in(borrowed), self._device)
                 if spec.revision not in ("", loaded.revision):
                     raise other_weights(spec.name, spec.revision, loaded.revision)
-                loaded = settled(loaded) if self._tries_slots else loaded
+                loaded = settled(loaded) if self._tries_lanes else loaded
                 if borrowed is None:
                     self._running = loaded.spec
                 self._loaded = loaded

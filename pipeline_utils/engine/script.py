@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline_utils.engine.engine import alike, shared
-from pipeline_utils.engine.variation import slerp
+from pipeline_utils.engine.call import shared, slerp
+from pipeline_utils.engine.engine import alike
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.catalog import BUNDLED, FAMILIES, ModelSpec
 from pipeline_utils.recipe.recipe import Recipe

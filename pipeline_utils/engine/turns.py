@@ -1,13 +1,99 @@
-"""Turns: visitors take turns one denoising step at a time, first come first served."""
+"""Who works when, and how it ends: visitors take turns one denoising step at a time, each in a thread of its own.
+
+Everything that is under way hangs on one kind of flag, held by who asked for it.
+"""
 
 from __future__ import annotations
 
+import contextvars
+import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from pipeline_utils.engine.stops import Stopped
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The work was stopped; raised out of a pipeline call so that no further step or decode runs."""
+
+
+class Stop(threading.Event):
+    """Set when the work is to end: by a button, by a page that was closed, or by a client that has gone.
+
+    gone: asked whenever the flag is looked at, so it must be quick.
+    """
+
+    def __init__(self, gone: Callable[[], bool] = lambda: False) -> None:
+        super().__init__()
+        self._gone = gone
+        self._at_end: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._gone()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = 0.1 if end is None else min(0.1, end - time.monotonic())
+            if left <= 0:
+                return False
+            super().wait(left)
+        return True
+
+    def at_end(self, function: Callable[[], None]) -> None:
+        """Calls `function` once when the work is over, however it ends. It must be quick and wait for nothing."""
+        self._at_end.append(function)
+
+    def end(self) -> None:
+        """The work is over. Called again it does nothing."""
+        while self._at_end:
+            self._at_end.pop()()
+
+
+class Stops:
+    """What is under way, by session and by kind of work. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flags: dict[str, list[tuple[str, Stop]]] = {}
+
+    @contextmanager
+    def during(self, session: str, kind: str, gone: Callable[[], bool] = lambda: False) -> Iterator[Stop]:
+        """A flag for work that is over when the block ends."""
+        stop = self.begin(session, kind, gone)
+        try:
+            yield stop
+        finally:
+            self.end(session, stop)
+
+    def begin(self, session: str, kind: str, gone: Callable[[], bool] = lambda: False) -> Stop:
+        stop = Stop(gone)
+        with self._lock:
+            self._flags.setdefault(session, []).append((kind, stop))
+        return stop
+
+    def end(self, session: str, stop: Stop) -> None:
+        """The work is over; only flags and lists are touched. Called again it does nothing."""
+        with self._lock:
+            left = [entry for entry in self._flags.pop(session, []) if entry[1] is not stop]
+            if left:
+                self._flags[session] = left
+        stop.end()
+
+    def under_way(self, session: str, kind: str) -> list[Stop]:
+        with self._lock:
+            return [stop for other, stop in self._flags.get(session, ()) if other == kind]
+
+    def stop(self, session: str, kind: str) -> bool:
+        """Ends what is under way of one kind, within a denoising step. False where nothing is."""
+        found = self.under_way(session, kind)
+        for stop in found:
+            stop.set()
+        return bool(found)
 
 
 class Turns:
@@ -73,3 +159,55 @@ class Turn:
         if self._turns.waiting:
             self.give()
             self.take()
+
+
+def streamed(
+    work: Callable[[Callable[[T], None], threading.Event], None],
+    stop: threading.Event | None = None,
+    abandon: bool = False,
+) -> Iterator[T]:
+    """Runs `work(emit, stop)` in a thread of its own and yields what it emits, in order.
+
+    An exception in `work` is raised here, Stopped ends the iteration. Closing the iterator sets
+    `stop` and returns at once: it may be closed on the server's event loop, which must not wait.
+    abandon: for work that cannot end within a step; once `stop` is set the iteration ends without it.
+    """
+    stop = stop or Stop()
+    events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            work(lambda event: events.put(("event", event)), stop)
+        except Stopped:
+            pass
+        except BaseException as error:
+            events.put(("error", error))
+        events.put(("end", None))
+
+    # The caller's context goes along: ZeroGPU finds the visitor's request in it.
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="round", daemon=True).start()
+    try:
+        while True:
+            try:
+                kind, value = events.get(timeout=0.1 if abandon else None)
+            except queue.Empty:
+                if stop.is_set():
+                    return
+                continue
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    except GeneratorExit:
+        stop.set()
+        raise
+
+
+def waited(work: Callable[[], T], stop: threading.Event) -> T:
+    """What `work()` answers. Raises Stopped as soon as `stop` is set: `work` then goes on alone."""
+    found = list(streamed(lambda emit, _: emit(work()), stop, abandon=True))
+    if not found:
+        raise Stopped
+    return found[0]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Event, Step
-from pipeline_utils.engine.lane_check import STEPS, LanesDisagree, why_one_lane
+from pipeline_utils.engine.lanes import STEPS, LanesDisagree, why_one_lane
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stopped
-from pipeline_utils.engine.streams import streamed
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.recipe.recipe import Recipe
@@ -26,11 +23,6 @@ _START, _PER_CALL, _PER_STEP = 10, 3, 0.5
 _MOST = 120  # seconds of one loan
 
 
-def here(environment: Mapping[str, str] = os.environ) -> bool:
-    """True on a ZeroGPU Space, as the `spaces` package itself decides it."""
-    return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-
-
 def limited(settings: Settings) -> Settings:
     """One model only: it is moved to the GPU before processes are forked, and none can follow it."""
     return replace(settings, switching="one")
@@ -39,7 +31,7 @@ def limited(settings: Settings) -> Settings:
 def seconds(recipes: Sequence[Recipe], previews: bool = False, tries: int = 0) -> int:
     """GPU seconds to reserve for one pipeline call, which makes `recipes`; a shorter wish is served earlier.
 
-    tries: in how many lanes slots are tried out first.
+    tries: how many lanes are tried out first.
     """
     steps = recipes[0].num_inference_steps + tries * STEPS
     return round(_START + _PER_CALL * (1 + tries) + _PER_STEP * steps)
@@ -116,8 +108,8 @@ def lent(models: Models) -> Callable[..., None]:
                         models.one_lane(event)
                         failure = LanesDisagree()
                 elif isinstance(event, Step):
-                    lanes = tuple(indices[lane] for lane in event.lanes)
-                    emit(replace(event, done=before + event.done, total=total, lanes=lanes))
+                    served = tuple(indices[index] for index in event.pictures)
+                    emit(replace(event, done=before + event.done, total=total, pictures=served))
                 else:
                     emit(replace(event, index=indices[event.index]))
             if failure is not None:

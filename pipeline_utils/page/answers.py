@@ -22,7 +22,7 @@ class Answering(gr.Blocks):
 
     The page keeps no connection open while nothing runs. A browser opens six to a host, for all of its tabs
     together; with a heartbeat in each, six tabs leave none to say stop with. Who has left is told by the stream
-    of answers instead, see clients.listener_gone.
+    of answers instead, see api.listener_gone.
     """
 
     def get_config_file(self) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from pipeline_utils.clients import listener_gone
+from pipeline_utils.api import listener_gone
 from pipeline_utils.engine.engine import Refused, Step, calls
-from pipeline_utils.engine.stops import Stop
+from pipeline_utils.engine.turns import Stop
 from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.files import writing
 from pipeline_utils.page.rounds import html as view
@@ -80,9 +80,9 @@ class Player:
                             visit, self.studio, busy=True
                         )
                     elif isinstance(event, Step):
-                        pace.step(now, event.done, event.total, event.lanes)
+                        pace.step(now, event.done, event.total, event.pictures)
                         if event.previews is not None:
-                            growing = previews(event.previews, event.lanes)
+                            growing = previews(event.previews, event.pictures)
                         if now - told_at >= _REFRESH or event.done == event.total:
                             told_at = now
                             status = view.progress(event.done, event.total, len(sheet.tiles), count, pace.left(now))

@@ -7,244 +7,71 @@ tries it out with plain pipeline calls.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from diffusers import DDIMPipeline
 from diffusers.utils.torch_utils import randn_tensor
+from huggingface_hub import snapshot_download
 
-from pipeline_utils.engine.stops import Stopped
+from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import UserError
-from pipeline_utils.proof.lab import Lab, Result, differing, gap, seeded, total
-from pipeline_utils.proof.process import full_determinism, restart, threads
-from pipeline_utils.proof.reference import reference
+from pipeline_utils.models.catalog import FAMILIES
+from pipeline_utils.proof.comparison import differing_pixels, l_inf
+from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
+
+CIFAR = "google/ddpm-cifar10-32"
+CIFAR_FOLDER = "SECOND_ROUND_CIFAR"  # environment variable: a local copy of that model
+EXPECTED = 1491.1711  # sum of |pixels|, printed in the documentation
+TOLERANCE = 0.1  # "a similar, if not the same, result on whatever hardware and PyTorch version"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Result:
+    """ok: True and False; None when the experiment cannot be run here. numbers: what was measured, by name."""
+
+    ok: bool | None
+    text: str
+    numbers: dict[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """claim: what is expected, in one sentence. code: the calls that matter, as one would type them."""
+    """statement: what is expected, in one sentence. code: the calls that matter, as one would type them."""
 
     id: str
     title: str
-    claim: str
+    statement: str
     code: str
-    run: Callable[[Lab], Result]
+    run: Callable[[SharedModel], Result]
 
 
-def no_generator(lab: Lab) -> Result:
-    one, other = lab.call(None), lab.call(None)
-    found = {"sum 1": total(one), "sum 2": total(other), "L_inf": gap(one, other)}
-    return Result(gap(one, other) > 0, f"Sums of |pixels|: {total(one):.4f} and {total(other):.4f}.", found)
+EXPERIMENTS: list[Experiment] = []  # in the order of the page
 
 
-def cpu_generator(lab: Lab) -> Result:
-    one, other = (lab.call(seeded([0])[0]) for _ in range(2))
-    found = {"sum": total(one), "L_inf": gap(one, other)}
-    return Result(gap(one, other) == 0, f"Both times the sum of |pixels| is {total(one):.4f}.", found)
+def experiment(title: str, code: str) -> Callable:
+    """Puts a function among EXPERIMENTS. The page shows its docstring as the statement, and calls it by its name."""
+
+    def add(function: Callable[[SharedModel], Result]) -> Callable[[SharedModel], Result]:
+        name = function.__name__.replace("_", "-")
+        EXPERIMENTS.append(Experiment(name, title, function.__doc__, code, function))
+        return function
+
+    return add
 
 
-def used_generator(lab: Lab) -> Result:
-    generator = seeded([0])[0]
-    first, second = lab.call(generator), lab.call(generator)
-    again = lab.call(generator.manual_seed(0))
-    found = {"L_inf used": gap(first, second), "L_inf seeded again": gap(first, again)}
-    ok = found["L_inf used"] > 0 and found["L_inf seeded again"] == 0
-    return Result(
-        ok, f"Used again: L_inf {gap(first, second):.3g}. Seeded again: L_inf {gap(first, again):.3g}.", found
-    )
-
-
-def one_times_four(lab: Lab) -> Result:
-    repeated = lab.call([seeded([0])[0]] * 4, [lab.prompt] * 4)
-    fresh = lab.call(seeded([0] * 4), [lab.prompt] * 4)
-    kinds = [len({image.tobytes() for image in images}) for images in (repeated, fresh)]
-    text = f"Multiplied: {kinds[0]} different pictures. Four generators: {kinds[1]} in all four places."
-    return Result(kinds == [4, 1], text, {"repeated": kinds[0], "fresh": kinds[1]})
-
-
-def list_or_alone(lab: Lab) -> Result:
-    shape = (4, 4, 8, 8)
-    noise = randn_tensor(shape, generator=seeded(range(4)))
-    same = all(bool((noise[i] == randn_tensor((1, *shape[1:]), generator=seeded([i])[0])[0]).all()) for i in range(4))
-    together = lab.call(seeded(range(4)), [lab.prompt] * 4)
-    alone = np.concatenate([lab.call(seeded([i])[0]) for i in range(4)])
-    found = {"L_inf": gap(together, alone), "differing pixels": differing(together, alone)}
-    text = f"Noise: {'equal' if same else 'not equal'}. Pictures: {found['differing pixels']} of "
-    text += f"{together[..., 0].size} pixels differ, L_inf {found['L_inf']:.2g} of 1."
-    return Result(same and found["L_inf"] <= 0.05, text, found)
-
-
-def styles_on_one_seed(lab: Lab) -> Result:
-    first = lab.call(seeded(range(4)), [lab.prompt] * 4)
-    suffixes = (list(lab.loaded.spec.suffixes) * 3)[:3]
-    second = lab.call(seeded([0] * 4), [lab.prompt, *(lab.prompt + suffix for suffix in suffixes)])
-    styled = [gap(second[0], second[i]) for i in (1, 2, 3)]
-    found = {"L_inf control": gap(first[0], second[0]), "least L_inf of a style": min(styled)}
-    ok = found["L_inf control"] == 0 and min(styled) > 0
-    return Result(
-        ok, f"Without a suffix: L_inf {gap(first[0], second[0]):.3g}. Each suffix changes the picture.", found
-    )
-
-
-def device_generator(lab: Lab) -> Result:
-    device = lab.loaded.device.type
-    if device == "cpu":
-        return Result(None, "The model runs on the CPU, so there is no other device to draw noise on.")
-    one, other = (lab.call(seeded([0], device)[0]) for _ in range(2))
-    cpu = lab.call(seeded([0])[0])
-    found = {"L_inf twice": gap(one, other), "L_inf against CPU": gap(one, cpu)}
-    text = f"Twice on {device}: L_inf {found['L_inf twice']:.3g}. Against a CPU generator: {gap(one, cpu):.3g}."
-    return Result(found["L_inf twice"] == 0 and found["L_inf against CPU"] > 0, text, found)
-
-
-def ddim_twice(lab: Lab) -> Result:
-    generator = seeded([0])[0]
-    latent = "np" if lab.loaded.spec.family == "UnCLIPPipeline" else "latent"
-    changes = {"num_inference_steps": 50, "output_type": latent}
-    if lab.is_diffusion:
-        changes["scheduler"] = "DDIMScheduler"
-    one = lab.call(generator.manual_seed(0), **changes)
-    other = lab.call(generator.manual_seed(0), **changes)
-    sampler = "DDIM" if lab.is_diffusion else "its own sampler, since DDIM does not fit it"
-    return Result(gap(one, other) == 0, f"L_inf dist = {gap(one, other)} with {sampler}.", {"L_inf": gap(one, other)})
-
-
-def slots(lab: Lab) -> Result:
-    lanes = lab.loaded.lanes
-    wanted = lab.recipe(0)
-    others = [lab.recipe(seed, prompt=lab.loaded.spec.examples[-1]) for seed in range(1, lanes + 2)]
-    (alone,) = lab.engine([wanted])
-    count, places = 0, sorted({0, lanes - 1, lanes})
-    for place in places:
-        made = lab.engine([*others[:place], wanted, *others[place:]])
-        count += differing(made[place], alone)
-    where = ", ".join(str(place + 1) for place in places)
-    text = f"{count} differing pixels: alone, and as picture {where} of {lanes + 2}, {lanes} in one call."
-    return Result(count == 0, text, {"differing pixels": count, "lanes": lanes})
-
-
-def under_load(lab: Lab) -> Result:
-    rounds = [[lab.recipe(10 * visitor + n) for n in range(2)] for visitor in range(3)]
-    alone = [lab.engine(recipes) for recipes in rounds]
-    with ThreadPoolExecutor(3) as pool:
-        together = list(pool.map(lab.engine, rounds))
-    count = sum(differing(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
-    text = f"{count} differing pixels in 6 pictures of 3 visitors who took turns step by step."
-    return Result(count == 0, text, {"differing pixels": count})
-
-
-EXPERIMENTS = (
-    Experiment(
-        "no-generator",
-        "No generator",
-        "Without a generator, two runs give two pictures.",
-        "pipe(prompt)\npipe(prompt)",
-        no_generator,
-    ),
-    Experiment(
-        "cpu-generator",
-        "A CPU generator",
-        "A generator with a seed makes two runs equal, on every device.",
-        'pipe(prompt, generator=torch.Generator("cpu").manual_seed(0))',
-        cpu_generator,
-    ),
-    Experiment(
-        "used-generator",
-        "A used generator has moved on",
-        "A generator is a random state: used a second time it gives another picture, seeded again the same.",
-        "pipe(prompt, generator=g)\npipe(prompt, generator=g)\npipe(prompt, generator=g.manual_seed(0))",
-        used_generator,
-    ),
-    Experiment(
-        "one-times-four",
-        "One generator four times, or four generators",
-        "A multiplied list holds one generator, used four times; four generators of one seed give one picture.",
-        "[torch.Generator().manual_seed(0)] * 4\n[torch.Generator().manual_seed(0) for _ in range(4)]",
-        one_times_four,
-    ),
-    Experiment(
-        "list-or-alone",
-        "A list of generators, or each alone",
-        "Picture i of a batch has the noise of seed i alone; another batch size may change the last bits.",
-        "pipe([prompt] * 4, generator=[g0, g1, g2, g3]).images[i]\npipe(prompt, generator=gi).images[0]",
-        list_or_alone,
-    ),
-    Experiment(
-        "styles",
-        "One seed, many styles",
-        "In the second round the prompt without a suffix gives the pick again, bit for bit.",
-        "pipe([prompt] + [prompt + s for s in suffixes], generator=[seed_0() for _ in range(4)])",
-        styles_on_one_seed,
-    ),
-    Experiment(
-        "device-generator",
-        "The device's own generator",
-        "A GPU's generator repeats itself, but draws other numbers than the CPU's.",
-        'torch.Generator("cuda").manual_seed(0)',
-        device_generator,
-    ),
-    Experiment(
-        "ddim-twice",
-        "DDIM, 50 steps, twice",
-        "The latents of two runs are equal: L_inf dist = 0.",
-        'pipe(prompt, num_inference_steps=50, generator=g, output_type="latent")',
-        ddim_twice,
-    ),
-    Experiment(
-        "full-determinism",
-        "Full determinism on and off",
-        "With deterministic algorithms two runs are equal. Without them they may be, and the bits may be others.",
-        "torch.use_deterministic_algorithms(True)",
-        full_determinism,
-    ),
-    Experiment(
-        "slots",
-        "Alone, in a batch, in another slot",
-        "A seed gives the same pixels whatever company it has, since a call always holds the same number of pictures.",
-        "images[0] of [seed 0]\nimages[3] of [seed 7, seed 8, seed 9, seed 0]",
-        slots,
-    ),
-    Experiment(
-        "under-load",
-        "Three visitors at once",
-        "Rounds that take turns step by step give the same pixels as one after the other.",
-        "three threads, one pipeline each, the same weights",
-        under_load,
-    ),
-    Experiment(
-        "restart",
-        "A new process",
-        "After a restart the same recipe gives the same bits.",
-        "python -m pipeline_utils replay recipe.json -o again.png",
-        restart,
-    ),
-    Experiment(
-        "threads",
-        "Two threads against one",
-        "On a CPU the number of threads may change the last bits, so it stands in the fingerprint.",
-        "torch.set_num_threads(1)",
-        threads,
-    ),
-    Experiment(
-        "cifar",
-        "The documentation's own number",
-        "google/ddpm-cifar10-32, two DDIM steps from seed 0: the sum of |pixels| is 1491.1711.",
-        'ddim = DDIMPipeline.from_pretrained("google/ddpm-cifar10-32", use_safetensors=True)\n'
-        'ddim(num_inference_steps=2, output_type="np", generator=torch.Generator("cpu").manual_seed(0))',
-        reference,
-    ),
-)
-
-
-def run(experiments: Sequence[Experiment], lab: Lab) -> Iterator[tuple[Experiment, Result | None]]:
+def run(experiments: Sequence[Experiment], model: SharedModel) -> Iterator[tuple[Experiment, Result | None]]:
     """(experiment, None) before each, then with its result. Raises Stopped when told to stop."""
     for experiment in experiments:
         yield experiment, None
         try:
-            result = experiment.run(lab)
+            result = experiment.run(model)
         except Stopped:
             raise
         except UserError as error:
@@ -253,3 +80,220 @@ def run(experiments: Sequence[Experiment], lab: Lab) -> Iterator[tuple[Experimen
             _log.exception("The experiment %s failed.", experiment.id)
             result = Result(False, f"It failed: {type(error).__name__}: {str(error)[:300]}")
         yield experiment, result
+
+
+def total(images: np.ndarray) -> float:
+    """The sum of |pixels| that the documentation prints."""
+    return float(np.abs(images).sum())
+
+
+@experiment("No generator", "pipe(prompt)\npipe(prompt)")
+def no_generator(model: SharedModel) -> Result:
+    """Without a generator, two runs give two pictures."""
+    one, other = model.call(None), model.call(None)
+    found = {"sum 1": total(one), "sum 2": total(other), "L_inf": l_inf(one, other)}
+    return Result(l_inf(one, other) > 0, f"Sums of |pixels|: {total(one):.4f} and {total(other):.4f}.", found)
+
+
+@experiment("A CPU generator", 'pipe(prompt, generator=torch.Generator("cpu").manual_seed(0))')
+def cpu_generator(model: SharedModel) -> Result:
+    """A generator with a seed makes two runs equal, on every device."""
+    one, other = (model.call(seeded([0])[0]) for _ in range(2))
+    found = {"sum": total(one), "L_inf": l_inf(one, other)}
+    return Result(l_inf(one, other) == 0, f"Both times the sum of |pixels| is {total(one):.4f}.", found)
+
+
+@experiment(
+    "A used generator has moved on",
+    "pipe(prompt, generator=g)\npipe(prompt, generator=g)\npipe(prompt, generator=g.manual_seed(0))",
+)
+def used_generator(model: SharedModel) -> Result:
+    """A generator is a random state: used a second time it gives another picture, seeded again the same."""
+    generator = seeded([0])[0]
+    first, second = model.call(generator), model.call(generator)
+    again = model.call(generator.manual_seed(0))
+    used, fresh = l_inf(first, second), l_inf(first, again)
+    text = f"Used again: L_inf {used:.3g}. Seeded again: L_inf {fresh:.3g}."
+    return Result(used > 0 and fresh == 0, text, {"L_inf used": used, "L_inf seeded again": fresh})
+
+
+@experiment(
+    "One generator four times, or four generators",
+    "[torch.Generator().manual_seed(0)] * 4\n[torch.Generator().manual_seed(0) for _ in range(4)]",
+)
+def one_times_four(model: SharedModel) -> Result:
+    """A multiplied list holds one generator, used four times; four generators of one seed give one picture."""
+    repeated = model.call([seeded([0])[0]] * 4, [model.prompt] * 4)
+    fresh = model.call(seeded([0] * 4), [model.prompt] * 4)
+    kinds = [len({image.tobytes() for image in images}) for images in (repeated, fresh)]
+    text = f"Multiplied: {kinds[0]} different pictures. Four generators: {kinds[1]} in all four places."
+    return Result(kinds == [4, 1], text, {"repeated": kinds[0], "fresh": kinds[1]})
+
+
+@experiment(
+    "A list of generators, or each alone",
+    "pipe([prompt] * 4, generator=[g0, g1, g2, g3]).images[i]\npipe(prompt, generator=gi).images[0]",
+)
+def list_or_alone(model: SharedModel) -> Result:
+    """Picture i of a batch has the noise of seed i alone; another batch size may change the last bits."""
+    shape = (4, 4, 8, 8)
+    noise = randn_tensor(shape, generator=seeded(range(4)))
+    same = all(bool((noise[i] == randn_tensor((1, *shape[1:]), generator=seeded([i])[0])[0]).all()) for i in range(4))
+    together = model.call(seeded(range(4)), [model.prompt] * 4)
+    alone = np.concatenate([model.call(seeded([i])[0]) for i in range(4)])
+    found = {"L_inf": l_inf(together, alone), "differing pixels": differing_pixels(together, alone)}
+    text = f"Noise: {'equal' if same else 'not equal'}. Pictures: {found['differing pixels']} of "
+    text += f"{together[..., 0].size} pixels differ, L_inf {found['L_inf']:.2g} of 1."
+    return Result(same and found["L_inf"] <= 0.05, text, found)
+
+
+@experiment(
+    "One seed, many styles",
+    "pipe([prompt] + [prompt + s for s in suffixes], generator=[seed_0() for _ in range(4)])",
+)
+def styles(model: SharedModel) -> Result:
+    """In the second round the prompt without a suffix gives the pick again, bit for bit."""
+    first = model.call(seeded(range(4)), [model.prompt] * 4)
+    suffixes = (list(model.loaded.spec.suffixes) * 3)[:3]
+    second = model.call(seeded([0] * 4), [model.prompt, *(model.prompt + suffix for suffix in suffixes)])
+    control, styled = l_inf(first[0], second[0]), min(l_inf(second[0], second[i]) for i in (1, 2, 3))
+    text = f"Without a suffix: L_inf {control:.3g}. Each suffix changes the picture."
+    return Result(control == 0 and styled > 0, text, {"L_inf control": control, "least L_inf of a style": styled})
+
+
+@experiment("The device's own generator", 'torch.Generator("cuda").manual_seed(0)')
+def device_generator(model: SharedModel) -> Result:
+    """A GPU's generator repeats itself, but draws other numbers than the CPU's."""
+    device = model.loaded.device.type
+    if device == "cpu":
+        return Result(None, "The model runs on the CPU, so there is no other device to draw noise on.")
+    one, other = (model.call(seeded([0], device)[0]) for _ in range(2))
+    twice, against = l_inf(one, other), l_inf(one, model.call(seeded([0])[0]))
+    text = f"Twice on {device}: L_inf {twice:.3g}. Against a CPU generator: {against:.3g}."
+    return Result(twice == 0 and against > 0, text, {"L_inf twice": twice, "L_inf against CPU": against})
+
+
+@experiment("DDIM, 50 steps, twice", 'pipe(prompt, num_inference_steps=50, generator=g, output_type="latent")')
+def ddim_twice(model: SharedModel) -> Result:
+    """The latents of two runs are equal: L_inf dist = 0."""
+    family = model.loaded.spec.family
+    changes = {"num_inference_steps": 50, "output_type": "np" if family == "UnCLIPPipeline" else "latent"}
+    sampler = "its own sampler, since DDIM does not fit it"
+    if "DDIMScheduler" in FAMILIES[family].schedulers:
+        changes["scheduler"], sampler = "DDIMScheduler", "DDIM"
+    generator = seeded([0])[0]
+    one, other = (model.call(generator.manual_seed(0), **changes) for _ in range(2))
+    dist = l_inf(one, other)
+    return Result(dist == 0, f"L_inf dist = {dist} with {sampler}.", {"L_inf": dist})
+
+
+@experiment("Full determinism on and off", "torch.use_deterministic_algorithms(True)")
+def full_determinism(model: SharedModel) -> Result:
+    """With deterministic algorithms two runs are equal. Without them they may be, and the bits may be others."""
+    runs: dict[bool, list[np.ndarray]] = {}
+    with model.alone():
+        for state in (False, True):
+            with determinism(state):
+                try:
+                    runs[state] = [model.call(seeded([0])[0]) for _ in range(2)]
+                except RuntimeError as error:
+                    if "deterministic" not in str(error):
+                        raise
+                    reason = str(error).splitlines()[0][:200]
+                    return Result(False, f"An operation of this model has no deterministic kernel: {reason}")
+    off, on, between = l_inf(*runs[False]), l_inf(*runs[True]), l_inf(runs[False][0], runs[True][0])
+    text = f"Two runs off: L_inf {off:.3g}. Two runs on: L_inf {on:.3g}. Off against on: L_inf {between:.3g}."
+    return Result(on == 0, text, {"L_inf off": off, "L_inf on": on, "L_inf off against on": between})
+
+
+@experiment(
+    "Alone, in a batch, in another slot", "images[0] of [seed 0]\nimages[3] of [seed 7, seed 8, seed 9, seed 0]"
+)
+def slots(model: SharedModel) -> Result:
+    """A seed gives the same pixels whatever company it has, since a call always holds the same number of pictures."""
+    lanes = model.loaded.lanes
+    wanted = model.recipe(0)
+    others = [model.recipe(seed, prompt=model.loaded.spec.examples[-1]) for seed in range(1, lanes + 2)]
+    (alone,) = model.make([wanted])
+    count, places = 0, sorted({0, lanes - 1, lanes})
+    for place in places:
+        made = model.make([*others[:place], wanted, *others[place:]])
+        count += differing_pixels(made[place], alone)
+    where = ", ".join(str(place + 1) for place in places)
+    text = f"{count} differing pixels: alone, and as picture {where} of {lanes + 2}, {lanes} in one call."
+    return Result(count == 0, text, {"differing pixels": count, "lanes": lanes})
+
+
+@experiment("Three visitors at once", "three threads, one pipeline each, the same weights")
+def under_load(model: SharedModel) -> Result:
+    """Rounds that take turns step by step give the same pixels as one after the other."""
+    rounds = [[model.recipe(10 * visitor + n) for n in range(2)] for visitor in range(3)]
+    alone = [model.make(recipes) for recipes in rounds]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(model.make, rounds))
+    count = sum(differing_pixels(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
+    text = f"{count} differing pixels in 6 pictures of 3 visitors who took turns step by step."
+    return Result(count == 0, text, {"differing pixels": count})
+
+
+@experiment("A new process", "python -m pipeline_utils replay recipe.json -o again.png")
+def restart(model: SharedModel) -> Result:
+    """After a restart the same recipe gives the same bits."""
+    (here,) = model.make([model.recipe(0)])
+    count = differing_pixels(here, model.make_in_new_process(torch.get_num_threads()))
+    text = f"{count} differing pixels between this process and a new one."
+    return Result(count == 0, text, {"differing pixels": count})
+
+
+@experiment("Two threads against one", "torch.set_num_threads(1)")
+def threads(model: SharedModel) -> Result:
+    """On a CPU the number of threads may change the last bits, so it stands in the fingerprint."""
+    if model.loaded.device.type != "cpu":
+        return Result(None, "The model runs on a GPU, where the number of CPU threads does not matter.")
+    own = torch.get_num_threads()
+    other = 1 if own > 1 else 2
+    (here,) = model.make([model.recipe(0)])
+    # In a process of its own: a thread that starts here meanwhile would inherit the other count.
+    there = model.make_in_new_process(other)
+    count = differing_pixels(here, there)
+    text = f"{count} of {here.shape[0] * here.shape[1]} pixels differ between {own} and {other} threads"
+    text += f", by at most {int(l_inf(here, there))} of 255." if count else "."
+    return Result(True, text, {"differing pixels": count, "threads": f"{own} and {other}"})
+
+
+@experiment(
+    "The documentation's own number",
+    'ddim = DDIMPipeline.from_pretrained("google/ddpm-cifar10-32", use_safetensors=True)\n'
+    'ddim(num_inference_steps=2, output_type="np", generator=torch.Generator("cpu").manual_seed(0))',
+)
+def cifar(model: SharedModel) -> Result:
+    """google/ddpm-cifar10-32, two DDIM steps from seed 0: the sum of |pixels| is 1491.1711."""
+    try:
+        folder = os.environ.get(CIFAR_FOLDER) or snapshot_download(
+            CIFAR, allow_patterns=["*.json", "*.safetensors"], etag_timeout=5
+        )
+        ddim = DDIMPipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    except Exception:  # whatever the reason: there is no such model here, and nothing else depends on it
+        reason = f"{CIFAR} can be had neither from the hub nor from a folder named by ${CIFAR_FOLDER}"
+        return Result(None, f"Not available here: {reason}.")
+    ddim.set_progress_bar_config(disable=True)
+    return measure_ddim(ddim, model, EXPECTED)
+
+
+def measure_ddim(ddim: DDIMPipeline, model: SharedModel, expected: float) -> Result:
+    """The documentation's experiment on any DDIMPipeline, in one turn: without generators, and twice from seed 0."""
+
+    def run(generator: torch.Generator | None) -> np.ndarray:
+        model.check_stop()
+        return ddim(num_inference_steps=2, output_type="np", generator=generator).images
+
+    with model.alone():
+        free = run(None), run(None)
+        fixed = run(seeded([0])[0]), run(seeded([0])[0])
+    found = {"sum": total(fixed[0]), "expected": expected, "L_inf": l_inf(*fixed), "L_inf without": l_inf(*free)}
+    ok = abs(found["sum"] - expected) <= TOLERANCE and found["L_inf"] == 0 < found["L_inf without"]
+    text = (
+        f"Sum of |pixels|: {found['sum']:.4f}, expected {expected}; again L_inf {found['L_inf']:.3g}. "
+        f"Without a generator: {total(free[0]):.4f} and {total(free[1]):.4f}."
+    )
+    return Result(ok, text, found)

@@ -1,31 +1,170 @@
-"""Replays for the command line: a process set up as the picture's recipe and fingerprint say."""
+"""Replays: a recipe is followed once more, and what comes out is compared with the picture.
+
+`verify` and `checking` are for a running app, `replayed` is for a process of its own, and `again` looks without making.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+from typing import Protocol
 
 import torch
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.engine import Finished, Refused, Step
+from pipeline_utils.engine.lanes import LanesDisagree
+from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stop
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.turns import Stop, Turns, streamed
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import BUNDLED
-from pipeline_utils.models.runtime import Device
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verdict import Verdict
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.models.runtime import Device, Loaded
+from pipeline_utils.picture.picture import Reading, pixel_sha256
+from pipeline_utils.proof.comparison import compare
+from pipeline_utils.proof.verdict import Claim, Verdict, differing_lines, in_words, sentence
+from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
 _PATIENCE = 5  # seconds for work that was stopped to end
+
+
+class Place(Protocol):
+    """Where a replay runs: a Studio, or what a command line puts together."""
+
+    models: Models
+    turns: Turns
+    device: Device
+    make: Callable[..., None]  # as engine.make
+
+
+def verify(
+    place: Place,
+    asked: Reading | Claim,
+    *,
+    allow_download: bool = False,
+    stop: threading.Event | None = None,
+    told: Callable[[Step], None] = lambda step: None,
+) -> Verdict:
+    """Makes the picture again and compares. told: is handed a Step after each denoising step.
+
+    A model is never loaded from a path, and never downloaded unless `allow_download` says so. Raises
+    InputError for a recipe the model cannot make, and Stopped when `stop` is set meanwhile.
+    """
+    claim = asked if isinstance(asked, Claim) else Claim.of(asked)
+    recipe = claim.recipe
+    if recipe is None:
+        holds = "The file holds the settings that other tools write, but no recipe: "
+        reason = " So it cannot be made again exactly, and was not."
+        return _unchecked(place, claim, holds + " ".join(claim.unknown) + reason)
+    try:
+        spec = place.models.meant(recipe.model, recipe.revision)
+    except ModelError as error:
+        return _unchecked(place, claim, f"Not checked. {error}")
+    if not allow_download and not place.models.is_here(spec, recipe.dtype):
+        ask = f"Not checked yet. {spec.title} {place.models.missing(spec)} {spec.note}"
+        return replace(_unchecked(place, claim, ask.strip()), needs_download=True)
+    if recipe.noise_device == "cuda" and place.device.type != "cuda":
+        reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
+        return _unchecked(place, claim, reason)
+    with place.models.use(spec, stop, recipe.dtype) as loaded:
+        here, changed = fitted(recipe, loaded)
+        found: list[Finished | Refused] = []
+
+        def sort(event: engine.Event) -> None:
+            told(event) if isinstance(event, Step) else found.append(event)
+
+        asked = (loaded, [here], place.turns, stop or Stop(), False, sort)
+        try:
+            place.make(*asked)
+        except LanesDisagree:  # the recipe says how many lanes there were
+            place.make(*asked)
+    (made,) = found
+    if isinstance(made, Refused):
+        return _unchecked(place, claim, f"Its recipe makes no picture, whatever the file shows. {made.reason}")
+    return judged(claim, made, here, changed)
+
+
+def checking(
+    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
+) -> Iterator[Step | Verdict]:
+    """`verify` in a thread of its own: the steps, then the Verdict; nothing more once it was stopped.
+
+    Closing the iterator ends the replay within a step, without waiting.
+    """
+
+    def work(emit: Callable[[Step | Verdict], None], stop: threading.Event) -> None:
+        emit(verify(place, asked, allow_download=allow_download, stop=stop, told=emit))
+
+    return streamed(work, stop)
+
+
+def fitted(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
+    """`recipe` as this process can follow it, and what had to be changed, in words.
+
+    Determinism and offloading are settings of a whole process. A replay with others is worth having,
+    since it is measured, but it is never passed off as the same.
+    """
+    here = replace(
+        loaded.adopt(recipe),
+        full_determinism=loaded.device.full_determinism,
+        offload=loaded.device.offload,
+    )
+    changed = []
+    if recipe.full_determinism != here.full_determinism:
+        changed.append(("with" if here.full_determinism else "without") + " full determinism")
+    if recipe.offload != here.offload:
+        changed.append("without moving parts of the model" if here.offload == "none" else "moving parts of the model")
+    return here, changed
+
+
+def judged(claim: Claim, finished: Finished, followed: Recipe, changed: list[str]) -> Verdict:
+    """The verdict on a finished replay, made from `followed`."""
+    replay = finished.image
+    same_size = claim.image is not None and claim.image.size == replay.size
+    verdict = Verdict.of(
+        claim,
+        finished.fingerprint,
+        followed=followed,
+        difference=compare(claim.image, replay) if same_size else None,
+        replay=replay,
+        replayed_sha256=pixel_sha256(replay),
+        changed=changed,
+        flagged_here=finished.flagged,
+    )
+    return replace(verdict, sentence=sentence(verdict))
+
+
+def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:
+    verdict = Verdict.of(claim, runtime.fingerprint(place.device))
+    if verdict.edited:
+        reason += " What can be told: the file was edited, its pixels are not those it was saved with."
+    if claim.flagged:
+        reason += " The model's safety checker blacked it out when it was made."
+    return replace(verdict, sentence=reason)
+
+
+def again(place: Place, recipe: Recipe, fingerprint: Mapping[str, object]) -> str:
+    """A sentence on a picture of this recipe and fingerprint. It says no more than was looked at."""
+    if not fingerprint:
+        return "Where it was made is not known, so whether the same bits come out here is not either."
+    if gpu_is_lent():
+        return "Made on a GPU that this host had lent; the same bits come out on one like it, with the same versions."
+    device = place.device
+    there = {**fingerprint, "full determinism": recipe.full_determinism, "offload": recipe.offload}
+    here = {**runtime.fingerprint(device), "full determinism": device.full_determinism, "offload": device.offload}
+    if differing := differing_lines(there, here):
+        return f"Made elsewhere ({in_words(differing)}): here it comes out alike, and Verify measures how much."
+    try:
+        meant = place.models.meant(recipe.model, recipe.revision)
+    except ModelError as error:
+        return f"Made on this machine. {error}"
+    if place.models.held(meant):
+        return "Made on this machine, where the same bits come out again."
+    return f"Made on this machine; whether {recipe.model} is still what it was shows when it is loaded."
 
 
 @dataclass(frozen=True)

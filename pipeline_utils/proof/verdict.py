@@ -1,32 +1,70 @@
-"""A verdict on a replay, and the sentence that says it."""
+"""What is claimed of a picture, the verdict of its replay, and the sentence that says it. No torch."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from PIL import Image
 
-from pipeline_utils.proof.compare import Difference
-from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.errors import InputError
+from pipeline_utils.picture.picture import Reading, check_fingerprint, pixel_sha256
+from pipeline_utils.proof.comparison import Difference
+from pipeline_utils.recipe.recipe import Recipe, parse_json
 
 ALIKE = 0.95  # SSIM from which two pictures are called alike
 _LINES = 3  # differing lines of a fingerprint that a sentence names
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be checked: that `recipe` makes `image`, or pixels of the hash `stored_sha256`.
+
+    recipe is None for a file with `parameters` only; image is None for a pasted recipe. flagged: the record says
+    that a safety checker blacked the picture out.
+    """
+
+    recipe: Recipe | None = None
+    image: Image.Image | None = None
+    stored_sha256: str | None = None
+    fingerprint: dict | None = None
+    unknown: list[str] = field(default_factory=list)
+    flagged: bool = False
+
+    @classmethod
+    def of(cls, reading: Reading) -> Claim:
+        picture = reading.picture
+        if picture is None:
+            return cls(image=reading.image, unknown=list(reading.unknown))
+        where, flagged = dict(picture.fingerprint), picture.flagged is True
+        return cls(picture.recipe, reading.image, picture.pixel_sha256, where, flagged=flagged)
+
+    @classmethod
+    def from_text(cls, text: str) -> Claim:
+        """From pasted JSON: a recipe, or the whole record of a picture. Raises InputError."""
+        values = parse_json("recipe", text)
+        if not isinstance(values, dict) or "recipe" not in values:
+            return cls(Recipe.from_dict(values))
+        sha256, made_by = values.get("pixel_sha256"), values.get("fingerprint")
+        if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
+            raise InputError("pixel_sha256", sha256, "64 hex digits")
+        if made_by is not None:
+            if not isinstance(made_by, dict):
+                raise InputError("fingerprint", made_by, "a flat JSON object")
+            check_fingerprint(made_by)
+        flagged = values.get("flagged") is True
+        return cls(Recipe.from_dict(values["recipe"]), None, sha256, made_by, flagged=flagged)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What a replay found.
 
-    identical: the file is as it was saved and the replay gave the same pixels. replayed: False when
-    nothing was made, and `sentence` says why. edited: the file's pixels are not those it was saved
-    with. difference: of the file's pixels and the replay's; None without a file, or when its size was
+    difference: of the file's pixels and the replay's; None without a file, or when its size was
     changed. followed: the recipe of the replay; changed: where it had to differ, in words. differing: lines of
     the fingerprints as (name, there, here). flagged_there, flagged_here: a safety checker blacked it out.
     """
 
-    identical: bool = False
-    replayed: bool = False
-    edited: bool = False
     needs_download: bool = False
     sentence: str = ""
     recipe: Recipe | None = None
@@ -43,6 +81,38 @@ class Verdict:
     unknown: list[str] = field(default_factory=list)
     flagged_there: bool = False
     flagged_here: bool = False
+
+    @classmethod
+    def of(cls, claim: Claim, fingerprint_here: dict, **found) -> Verdict:
+        """What can be told of a claim, and what its replay found."""
+        there = claim.fingerprint or {}
+        return cls(
+            recipe=claim.recipe,
+            stored_sha256=claim.stored_sha256,
+            actual_sha256=pixel_sha256(claim.image) if claim.image else None,
+            fingerprint_here=fingerprint_here,
+            fingerprint_there=there,
+            differing=differing_lines(there, fingerprint_here),
+            unknown=claim.unknown,
+            flagged_there=claim.flagged,
+            **found,
+        )
+
+    @property
+    def replayed(self) -> bool:
+        """False when nothing was made, and `sentence` says why."""
+        return self.replay is not None
+
+    @property
+    def edited(self) -> bool:
+        """The file's pixels are not those it was saved with."""
+        return self.actual_sha256 is not None and self.stored_sha256 not in (None, self.actual_sha256)
+
+    @property
+    def identical(self) -> bool:
+        """The file is as it was saved, and the replay gave the same pixels."""
+        wanted = self.actual_sha256 or self.stored_sha256
+        return self.replayed and not self.edited and self.replayed_sha256 == wanted
 
     def to_dict(self) -> dict:
         """JSON values; the numbers are None where nothing could be measured."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import clone
 from pipeline_utils.engine.engine import Finished, Step
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.errors import CapacityError, InputError, ModelError
@@ -62,7 +63,7 @@ def test_a_ragged_last_call_is_padded_and_gives_no_extra_pictures(loaded):
     assert [e.index for e in events if is_made(e)] == [0, 1, 2, 3, 4, 5]
     steps = [e for e in events if isinstance(e, Step)]
     assert [(e.done, e.total) for e in steps] == [(n, 6) for n in range(1, 7)]
-    assert {e.lanes for e in steps} == {(0, 1, 2, 3), (4, 5)}
+    assert {e.pictures for e in steps} == {(0, 1, 2, 3), (4, 5)}
 
 
 def test_one_lane_gives_pictures_one_by_one(loaded):
@@ -263,7 +264,7 @@ def test_an_empty_round_is_refused(loaded):
 
 
 def test_clones_share_weights_but_no_scheduler_state(loaded):
-    one, other = (engine.clone(loaded.pipe, "EulerDiscreteScheduler") for _ in range(2))
+    one, other = (clone(loaded.pipe, "EulerDiscreteScheduler") for _ in range(2))
     assert one.unet is other.unet is loaded.pipe.unet
     one.scheduler.set_timesteps(3)
     assert other.scheduler.num_inference_steps is None

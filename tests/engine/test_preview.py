@@ -53,8 +53,8 @@ def test_previews_change_no_bit_whatever_the_sampler(loaded, sampler):
     unwatched = pictures(loaded, recipes)
     seen, steps = watched(loaded, recipes)
     assert seen == unwatched
-    assert next(step.previews.shape for step in steps if len(step.lanes) == 4) == (4, 32, 32, 3)
-    assert all(len(step.previews) == len(step.lanes) for step in steps)
+    assert next(step.previews.shape for step in steps if len(step.pictures) == 4) == (4, 32, 32, 3)
+    assert all(len(step.previews) == len(step.pictures) for step in steps)
     assert [(step.done, step.total) for step in steps] == [(n + 1, len(steps)) for n in range(len(steps))]
     assert pictures(loaded, recipes) == unwatched
 

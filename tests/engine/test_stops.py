@@ -10,8 +10,8 @@ import pytest
 from pipeline_utils.models import runtime
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.visitor.visit import Visit
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verify import checking
+from pipeline_utils.proof.replay import checking
+from pipeline_utils.proof.verdict import Claim
 from tests import tiny
 from tests.making import made, studio
 

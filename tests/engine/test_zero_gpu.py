@@ -10,13 +10,13 @@ import spaces
 
 from pipeline_utils.engine import engine, zero_gpu
 from pipeline_utils.engine.engine import Finished, Step
+from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stop, Stopped
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.turns import Stop, Stopped, Turns
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import runtime
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.proof.replay import verify
+from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
@@ -196,5 +196,5 @@ def test_more_steps_reserve_more_seconds(recipes):
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("", False), ("false", False)])
 def test_zero_gpu_is_recognised_as_the_spaces_package_does(value, expected):
-    assert zero_gpu.here({"SPACES_ZERO_GPU": value}) is expected
-    assert zero_gpu.here({}) is False
+    assert gpu_is_lent({"SPACES_ZERO_GPU": value}) is expected
+    assert gpu_is_lent({}) is False

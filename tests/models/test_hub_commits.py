@@ -21,7 +21,7 @@ import json, os, sys
 from pathlib import Path
 from pipeline_utils.errors import UserError
 from pipeline_utils.picture.picture import read
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.proof.replay import verify
 from tests.making import made, studio
 
 repos, shelf, old = (Path(argument) for argument in sys.argv[1:4])

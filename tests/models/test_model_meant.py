@@ -12,7 +12,7 @@ from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.page.share.handlers import Share
 from pipeline_utils.picture.picture import Picture, decode, encode
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.proof.replay import verify
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Started
 from tests.making import made, studio

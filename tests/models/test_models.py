@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pipeline_utils.engine import pool as models
-from pipeline_utils.engine.lane_check import settled, slots_agree
+from pipeline_utils.engine.lanes import lanes_agree, settled
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stopped
+from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime, sources
 from pipeline_utils.models.runtime import Device
@@ -224,9 +224,9 @@ def test_a_model_that_was_not_loaded_cannot_be_had_from_memory(two):
         two[0].in_memory()
 
 
-def test_slots_agree_on_a_sound_device(tiny_sd_folder):
+def test_lanes_agree_on_a_sound_device(tiny_sd_folder):
     loaded = load(tiny_sd_folder)
-    assert slots_agree(loaded)
+    assert lanes_agree(loaded)
     assert settled(loaded) is loaded
 
 
@@ -243,7 +243,7 @@ def break_slots(loaded):
 def test_where_slots_disagree_there_is_one_lane_and_a_note_saying_why(tiny_sd_folder):
     loaded = load(tiny_sd_folder)
     with break_slots(loaded):
-        assert not slots_agree(loaded)
+        assert not lanes_agree(loaded)
         one = settled(loaded)
     assert one.lanes == 1
     assert "one at a time" in one.spec.note

@@ -17,7 +17,7 @@ from pipeline_utils.page.visitor.pictures import label
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import Picture, read
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.proof.replay import verify
 from pipeline_utils.shelf.album import Album
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.thumbnails import Thumbs

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from pipeline_utils.bench.__main__ import main
-from pipeline_utils.proof.resemblance import percent, resemblance
+from pipeline_utils.proof.comparison import percent, resemblance
 
 
 def scene(offset: int = 0, side: int = 128, width: int | None = None) -> Image.Image:

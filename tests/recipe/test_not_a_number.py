@@ -13,15 +13,15 @@ from PIL import Image
 from pipeline_utils.api import endpoints
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused
-from pipeline_utils.engine.lane_check import slots_agree
+from pipeline_utils.engine.lanes import lanes_agree
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Lineage, Picture
-from pipeline_utils.proof.claim import Claim
 from pipeline_utils.proof.experiments import EXPERIMENTS, run
-from pipeline_utils.proof.lab import Lab
-from pipeline_utils.proof.verify import verify
+from pipeline_utils.proof.replay import verify
+from pipeline_utils.proof.shared_model import SharedModel
+from pipeline_utils.proof.verdict import Claim
 from tests import tiny
 from tests.making import load, pictures, recipe, studio
 
@@ -151,7 +151,7 @@ def test_slots_of_a_broken_model_are_not_taken_for_slots_that_disagree(tiny_sd_f
     loaded = load(tiny_sd_folder)
     with torch.no_grad():
         loaded.pipe.vae.decoder.conv_out.weight.fill_(float("nan"))
-    assert slots_agree(loaded)
+    assert lanes_agree(loaded)
 
 
 def test_an_experiment_on_a_broken_model_is_said_to_have_failed(tiny_sd_folder):
@@ -159,6 +159,6 @@ def test_an_experiment_on_a_broken_model_is_said_to_have_failed(tiny_sd_folder):
     with torch.no_grad():
         loaded.pipe.vae.decoder.conv_out.weight.fill_(float("nan"))
     wanted = [each for each in EXPERIMENTS if each.id in ("cpu-generator", "slots")]
-    results = [result for _, result in run(wanted, Lab(loaded)) if result is not None]
+    results = [result for _, result in run(wanted, SharedModel(loaded)) if result is not None]
     assert [result.ok for result in results] == [False, False]
     assert all("gives no picture" in result.text for result in results)

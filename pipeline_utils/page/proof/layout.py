@@ -10,12 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.api import told
-from pipeline_utils.clients import session, under_way
-from pipeline_utils.engine import zero_gpu
-from pipeline_utils.engine.streams import streamed
-from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, run
-from pipeline_utils.proof.lab import Lab, Result
+from pipeline_utils.api import session, told, under_way
+from pipeline_utils.engine.memory import gpu_is_lent
+from pipeline_utils.engine.turns import streamed
+from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, Result, run
+from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.studio import Studio
 
 INTRO = """
@@ -95,10 +94,10 @@ def _told(
 
     def work(emit: Callable, stop: threading.Event) -> None:
         with studio.models.use(studio.models.current, stop) as loaded:
-            for event in run(plan, Lab(loaded, studio.turns, stop)):
+            for event in run(plan, SharedModel(loaded, studio.turns, stop)):
                 emit((*event, loaded))
 
-    if zero_gpu.here():
+    if gpu_is_lent():
         for experiment in plan:
             yield experiment, Result(None, "This host lends its GPU for rounds only."), ""
         return
@@ -132,6 +131,6 @@ def row(experiment: Experiment, found: Result | str = "") -> str:
     else:
         said = f'<p class="result running">{escape(found)}</p>' if found else ""
     return (
-        f"<h3>{escape(experiment.title)}</h3><p>{escape(experiment.claim)}</p>"
+        f"<h3>{escape(experiment.title)}</h3><p>{escape(experiment.statement)}</p>"
         f"<pre>{escape(experiment.code)}</pre>{said}"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline_utils.page.rounds.html import url
 from pipeline_utils.page.visitor.visit import Tile
-from pipeline_utils.proof.resemblance import percent
+from pipeline_utils.proof.comparison import percent
 
 _MODES = ("Picture", "Compare", "Difference")
 

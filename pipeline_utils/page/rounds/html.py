@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pipeline_utils.models.catalog import ModelSpec, sampler_label
 from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit
-from pipeline_utils.proof.resemblance import percent
+from pipeline_utils.proof.comparison import percent
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import way
 

@@ -15,7 +15,7 @@ from pipeline_utils.page.rounds import compare as view_compare
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.suffixes import presets
 from pipeline_utils.page.visitor.visit import RoundShown, Visit
-from pipeline_utils.proof.again import again
+from pipeline_utils.proof.replay import again
 from pipeline_utils.studio import Studio
 
 Parts = dict[str, Any]

@@ -13,14 +13,12 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from pipeline_utils.api import open_reading, told
-from pipeline_utils.clients import under_way
+from pipeline_utils.api import open_reading, told, under_way
 from pipeline_utils.engine.engine import Step
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verdict import Verdict
-from pipeline_utils.proof.verify import checking
+from pipeline_utils.proof.replay import checking
+from pipeline_utils.proof.verdict import Claim, Verdict
 from pipeline_utils.studio import Studio
 
 _SHOWN = 512  # pixels of the longer side of a picture in the page

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.proof.resemblance import resemblance
+from pipeline_utils.proof.comparison import resemblance
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.shelf.album import Album

@@ -1,4 +1,4 @@
-"""Does a picture come out the same in every slot of a call, whatever rides in the others?
+"""Does a picture come out the same in every lane of a call, whatever rides in the others?
 
 It held in every test on CPUs. On a GPU a library may choose another kernel for part of a batch, so it
 is tried out when a model is loaded; where it fails, pictures are made one at a time.
@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pipeline_utils.engine.calling import called
-from pipeline_utils.engine.engine import arguments, clone
+from pipeline_utils.engine.call import arguments, call_pipe, clone
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded
 
@@ -42,7 +41,7 @@ def one_lane(loaded: Loaded, reason: str) -> Loaded:
 def why_one_lane(loaded: Loaded) -> str:
     """Why pictures have to be made one at a time here, as a note to a visitor; "" where they need not."""
     try:
-        return "" if slots_agree(loaded) else ONE_LANE.format(lanes=loaded.lanes)
+        return "" if lanes_agree(loaded) else ONE_LANE.format(lanes=loaded.lanes)
     except Exception as error:
         if not ran_out(error):
             raise
@@ -51,22 +50,22 @@ def why_one_lane(loaded: Loaded) -> str:
     return NO_MEMORY.format(lanes=loaded.lanes)
 
 
-def slots_agree(loaded: Loaded) -> bool:
-    """Makes one seed in every slot of a call, among neighbours of other seeds and prompts.
+def lanes_agree(loaded: Loaded) -> bool:
+    """Makes one seed in every lane of a call, among neighbours of other seeds and prompts.
 
     Compared bit by bit as numbers, before they are rounded to pixels. Costs `lanes` calls of a few steps.
     """
     spec = loaded.spec
     wanted = loaded.recipe(spec.examples[0], 0, num_inference_steps=STEPS)
     first: np.ndarray | None = None
-    for slot in range(loaded.lanes):
-        # Other neighbours in each call, so that both the slot and the company change.
-        seeds = range(1 + slot * loaded.lanes, (slot + 1) * loaded.lanes)
+    for lane in range(loaded.lanes):
+        # Other neighbours in each call, so that both the lane and the company change.
+        seeds = range(1 + lane * loaded.lanes, (lane + 1) * loaded.lanes)
         recipes = [replace(wanted, seed=seed, prompt=spec.examples[-1]) for seed in seeds]
-        recipes.insert(slot, wanted)
+        recipes.insert(lane, wanted)
         pipe = clone(loaded.pipe, wanted.scheduler)
-        result, _ = called(pipe, arguments(recipes, spec.family) | {"output_type": "np"})
-        found = result.images[slot]  # height, width, 3
+        result, _ = call_pipe(pipe, arguments(recipes, spec.family) | {"output_type": "np"})
+        found = result.images[lane]  # height, width, 3
         first = found if first is None else first
         if not np.array_equal(found, first, equal_nan=True):
             return False

@@ -12,8 +12,8 @@ from pipeline_utils.engine.engine import Step
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture, decode, encode
-from pipeline_utils.proof.claim import Claim
-from pipeline_utils.proof.verify import checking, verify
+from pipeline_utils.proof.replay import checking, verify
+from pipeline_utils.proof.verdict import Claim
 from tests.making import load, made, recipe, studio
 from tests.tiny import tiny_sd
 

@@ -8,14 +8,11 @@ import pytest
 import torch
 from diffusers import DDIMPipeline
 
-from pipeline_utils.engine.stops import Stopped
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.turns import Stopped, Turns
 from pipeline_utils.errors import UserError
-from pipeline_utils.proof import reference as proof_reference
-from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, run
-from pipeline_utils.proof.lab import Lab, Result, differing, gap, seeded
-from pipeline_utils.proof.process import determinism
-from pipeline_utils.proof.reference import FOLDER, measured, reference
+from pipeline_utils.proof import experiments
+from pipeline_utils.proof.experiments import CIFAR_FOLDER, EXPERIMENTS, Experiment, Result, cifar, measure_ddim, run
+from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
 from tests.making import load, pictures, recipe
 from tests.tiny import tiny_ddim, tiny_sd3, tiny_unclip
 
@@ -29,13 +26,13 @@ def loaded(tiny_sd_folder):
 
 
 @pytest.fixture
-def lab(loaded) -> Lab:
-    return Lab(loaded)
+def model(loaded) -> SharedModel:
+    return SharedModel(loaded)
 
 
 @pytest.mark.parametrize("name", IN_THIS_PROCESS)
-def test_an_experiment_comes_out_as_the_documentation_says(lab, name):
-    result = BY_ID[name].run(lab)
+def test_an_experiment_comes_out_as_the_documentation_says(model, name):
+    result = BY_ID[name].run(model)
     assert result.ok is True, result.text
     assert result.numbers
 
@@ -44,34 +41,34 @@ def test_every_experiment_has_words_code_and_a_name_of_its_own():
     assert len(BY_ID) == len(EXPERIMENTS) == 14
     for experiment in EXPERIMENTS:
         assert experiment.title
-        assert experiment.claim.endswith(".")
+        assert experiment.statement.endswith(".")
         assert experiment.code
 
 
-def test_a_generator_of_the_device_is_not_available_on_a_cpu(lab):
-    result = BY_ID["device-generator"].run(lab)
+def test_a_generator_of_the_device_is_not_available_on_a_cpu(model):
+    result = BY_ID["device-generator"].run(model)
     assert result.ok is None
     assert "runs on the CPU" in result.text
 
 
-def test_a_new_process_makes_the_same_bits(lab):
-    result = BY_ID["restart"].run(lab)
+def test_a_new_process_makes_the_same_bits(model):
+    result = BY_ID["restart"].run(model)
     assert result.ok is True, result.text
     assert result.numbers == {"differing pixels": 0}
 
 
-def test_another_number_of_threads_is_tried_in_a_process_of_its_own(lab, monkeypatch):
+def test_another_number_of_threads_is_tried_in_a_process_of_its_own(model, monkeypatch):
     asked = []
 
-    def replay(lab, threads):
+    def replay(model, threads):
         asked.append(threads)
-        picture = lab.engine([lab.recipe(0)])[0].copy()
+        picture = model.make([model.recipe(0)])[0].copy()
         picture[0, 0, 0] ^= 1
         return picture
 
-    monkeypatch.setattr("pipeline_utils.proof.process.in_new_process", replay)
+    monkeypatch.setattr(SharedModel, "make_in_new_process", replay)
     before = torch.get_num_threads()
-    result = BY_ID["threads"].run(lab)
+    result = BY_ID["threads"].run(model)
     assert asked == [2 if before == 1 else 1]
     assert torch.get_num_threads() == before
     assert result.ok is True
@@ -80,48 +77,48 @@ def test_another_number_of_threads_is_tried_in_a_process_of_its_own(lab, monkeyp
 
 @pytest.mark.parametrize("make", [tiny_sd3, tiny_unclip])
 def test_models_without_ddim_are_shown_on_their_own_sampler(make, tmp_path):
-    lab = Lab(load(make(tmp_path / "model"), lanes=2))
+    model = SharedModel(load(make(tmp_path / "model"), lanes=2))
     for name in ("cpu-generator", "one-times-four", "styles", "slots"):
-        result = BY_ID[name].run(lab)
+        result = BY_ID[name].run(model)
         assert result.ok is True, (name, result.text)
-    twice = BY_ID["ddim-twice"].run(lab)
+    twice = BY_ID["ddim-twice"].run(model)
     assert twice.ok is True
     assert "its own sampler" in twice.text
 
 
-def test_an_experiment_that_finds_otherwise_is_not_green(lab):
+def test_an_experiment_that_finds_otherwise_is_not_green(model):
     """As on a device where the last slot of a batch comes out otherwise."""
 
     def change_last(module, inputs, output):
         output[0][-1] += 0.05
         return output
 
-    with lab.loaded.pipe.unet.register_forward_hook(change_last):
+    with model.loaded.pipe.unet.register_forward_hook(change_last):
         for name in ("one-times-four", "slots"):
-            result = BY_ID[name].run(lab)
+            result = BY_ID[name].run(model)
             assert result.ok is False, (name, result.text)
 
 
-def test_the_documentations_model_is_not_available_without_hub_or_folder(lab, monkeypatch):
-    monkeypatch.delenv(FOLDER, raising=False)
-    result = reference(lab)
+def test_the_documentations_model_is_not_available_without_hub_or_folder(model, monkeypatch):
+    monkeypatch.delenv(CIFAR_FOLDER, raising=False)
+    result = cifar(model)
     assert result.ok is None
     assert result.text.startswith("Not available here")
 
 
-def test_the_documentations_experiment_runs_on_a_ddim_pipeline_from_a_folder(lab, tmp_path, monkeypatch):
+def test_the_documentations_experiment_runs_on_a_ddim_pipeline_from_a_folder(model, tmp_path, monkeypatch):
     folder = tiny_ddim(tmp_path / "ddim")
     ddim = DDIMPipeline.from_pretrained(folder, use_safetensors=True)
     expected = float(np.abs(ddim(num_inference_steps=2, output_type="np", generator=seeded([0])[0]).images).sum())
-    assert measured(ddim, lab, expected).ok is True
-    assert measured(ddim, lab, expected + 1).ok is False
-    monkeypatch.setenv(FOLDER, str(folder))
-    result = reference(lab)
+    assert measure_ddim(ddim, model, expected).ok is True
+    assert measure_ddim(ddim, model, expected + 1).ok is False
+    monkeypatch.setenv(CIFAR_FOLDER, str(folder))
+    result = cifar(model)
     assert result.ok is False  # other weights, another number
     assert result.numbers["sum"] == expected
     assert result.numbers["expected"] == 1491.1711
-    monkeypatch.setattr(proof_reference, "EXPECTED", expected)
-    assert reference(lab).ok is True
+    monkeypatch.setattr(experiments, "EXPECTED", expected)
+    assert cifar(model).ok is True
 
 
 def test_determinism_is_put_back_as_it_was_even_after_an_error():
@@ -143,13 +140,13 @@ def test_determinism_is_put_back_as_it_was_even_after_an_error():
         assert switches() == before
 
 
-def test_an_operation_without_a_deterministic_kernel_is_named(lab):
+def test_an_operation_without_a_deterministic_kernel_is_named(model):
     def refuse(*_):
         if torch.are_deterministic_algorithms_enabled():
             raise RuntimeError("upsample_bicubic2d_backward does not have a deterministic implementation.\nHint")
 
-    with lab.loaded.pipe.unet.register_forward_pre_hook(refuse):
-        result = BY_ID["full-determinism"].run(lab)
+    with model.loaded.pipe.unet.register_forward_pre_hook(refuse):
+        result = BY_ID["full-determinism"].run(model)
     assert result.ok is False
     assert result.text == (
         "An operation of this model has no deterministic kernel: "
@@ -161,7 +158,7 @@ def test_an_operation_without_a_deterministic_kernel_is_named(lab):
 def test_a_switch_of_the_whole_process_waits_for_others_and_they_for_it(loaded):
     """While determinism is switched on, no step of anybody else runs."""
     turns, states = Turns(), []
-    lab = Lab(loaded, turns)
+    model = SharedModel(loaded, turns)
     visitor = threading.current_thread()
 
     def watch(*_):
@@ -174,7 +171,7 @@ def test_a_switch_of_the_whole_process_waits_for_others_and_they_for_it(loaded):
         made: list[list[bytes]] = []
         thread = threading.Thread(target=lambda: made.append(pictures(loaded, [wanted], turns)))
         thread.start()
-        BY_ID["full-determinism"].run(lab)
+        BY_ID["full-determinism"].run(model)
         thread.join(60)
     assert made == [alone]
     assert states == [False] * 30
@@ -182,29 +179,29 @@ def test_a_switch_of_the_whole_process_waits_for_others_and_they_for_it(loaded):
 
 def test_experiments_take_turns_with_visitors(loaded):
     turns = Turns()
-    lab = Lab(loaded, turns)
+    model = SharedModel(loaded, turns)
     wanted = recipe(loaded, num_inference_steps=20)
     alone, made = pictures(loaded, [wanted]), []
     thread = threading.Thread(target=lambda: made.append(pictures(loaded, [wanted], turns)))
     thread.start()
-    assert BY_ID["cpu-generator"].run(lab).ok
+    assert BY_ID["cpu-generator"].run(model).ok
     thread.join(60)
     assert made == [alone]
 
 
 def test_an_experiment_can_be_stopped_and_leaves_the_turn_free(loaded):
-    lab = Lab(loaded)
-    lab.stop.set()
+    model = SharedModel(loaded)
+    model.stop.set()
     for name in ("no-generator", "full-determinism", "slots", "under-load"):
         with pytest.raises(Stopped):
-            BY_ID[name].run(lab)
-    assert lab.turns.waiting == 0
-    assert len(pictures(loaded, [recipe(loaded)], lab.turns)) == 1
+            BY_ID[name].run(model)
+    assert model.turns.waiting == 0
+    assert len(pictures(loaded, [recipe(loaded)], model.turns)) == 1
 
 
-def test_all_experiments_are_told_one_by_one_and_a_failure_stops_none(lab):
+def test_all_experiments_are_told_one_by_one_and_a_failure_stops_none(model):
     def fail(error):
-        def failing(lab):
+        def failing(model):
             raise error
 
         return failing
@@ -213,12 +210,12 @@ def test_all_experiments_are_told_one_by_one_and_a_failure_stops_none(lab):
         return Experiment(name, name, "It is so.", "code", function)
 
     plan = [
-        experiment("a", lambda lab: Result(True, "fine")),
+        experiment("a", lambda model: Result(True, "fine")),
         experiment("b", fail(UserError("Memory ran out."))),
         experiment("c", fail(ValueError("odd"))),
-        experiment("d", lambda lab: Result(None, "not here")),
+        experiment("d", lambda model: Result(None, "not here")),
     ]
-    told = [(e.id, result and (result.ok, result.text)) for e, result in run(plan, lab)]
+    told = [(e.id, result and (result.ok, result.text)) for e, result in run(plan, model)]
     assert told == [
         ("a", None),
         ("a", (True, "fine")),
@@ -229,13 +226,3 @@ def test_all_experiments_are_told_one_by_one_and_a_failure_stops_none(lab):
         ("d", None),
         ("d", (None, "not here")),
     ]
-
-
-def test_gaps_and_differing_pixels_are_counted_as_said():
-    a = np.zeros((2, 2, 3), np.uint8)
-    b = a.copy()
-    b[0, 0] = (1, 2, 0)
-    b[1, 1, 2] = 7
-    assert gap(a, b) == 7
-    assert differing(a, b) == 2
-    assert differing(np.full((1, 1, 3), 0.1), np.full((1, 1, 3), 0.1 + 1e-6)) == 0

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline_utils.errors import InputError
-from pipeline_utils.proof.compare import compare, ssim
+from pipeline_utils.proof.comparison import compare, differing_pixels, l_inf, ssim
 
 
 def noise(seed: int, size=(48, 64)) -> np.ndarray:
@@ -69,3 +69,13 @@ def test_ssim_of_known_pictures_agrees_with_the_definition_computed_pixel_by_pix
 def test_pictures_of_other_sizes_cannot_be_compared():
     with pytest.raises(InputError, match="16x16"):
         compare(Image.new("RGB", (16, 16)), Image.new("RGB", (32, 32)))
+
+
+def test_gaps_and_differing_pixels_are_counted_as_said():
+    a = np.zeros((2, 2, 3), np.uint8)
+    b = a.copy()
+    b[0, 0] = (1, 2, 0)
+    b[1, 1, 2] = 7
+    assert l_inf(a, b) == 7
+    assert differing_pixels(a, b) == 2
+    assert differing_pixels(np.full((1, 1, 3), 0.1), np.full((1, 1, 3), 0.1 + 1e-6)) == 0

@@ -1,0 +1,183 @@
+"""One plain pipeline call: a clone to call, its arguments, the noise of its variations, and what came out."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import SchedulerMixin
+
+from pipeline_utils.models.catalog import FAMILIES, sampler_label
+from pipeline_utils.recipe.recipe import Recipe
+
+
+def clone(pipe, scheduler: str):
+    """A pipeline that shares the modules of `pipe` but owns its scheduler state.
+
+    Two visitors in one pipeline object would overwrite each other's timesteps and guidance.
+    """
+    own = copy.copy(pipe)
+    for name, part in pipe.components.items():
+        if isinstance(part, SchedulerMixin):
+            kind = getattr(diffusers, scheduler) if name == "scheduler" else type(part)
+            setattr(own, name, kind.from_config(part.config))
+    return own
+
+
+def arguments(recipes: Sequence[Recipe], family: str) -> dict[str, Any]:
+    """Keyword arguments of the plain diffusers call that makes `recipes`, which share all but prompts and seeds.
+
+    A variation is not among them: see vary. The generators are fresh, since a used one has moved on.
+    """
+    generators = [torch.Generator(r.noise_device).manual_seed(r.seed) for r in recipes]
+    call: dict[str, Any] = {"prompt": [r.prompt for r in recipes], "generator": generators}
+    # None and "" differ in SDXL, whose empty negative embedding is zeros: "" in a recipe means none.
+    if recipes[0].negative_prompt:
+        call["negative_prompt"] = [r.negative_prompt for r in recipes]
+    return call | shared(recipes[0], family)
+
+
+def shared(recipe: Recipe, family: str) -> dict[str, int | float]:
+    """The arguments that all pictures of one call have in common."""
+    if family == "UnCLIPPipeline":
+        return {
+            "prior_num_inference_steps": recipe.num_inference_steps,
+            "decoder_num_inference_steps": recipe.num_inference_steps,
+            "decoder_guidance_scale": recipe.guidance_scale,
+        }
+    return {
+        "num_inference_steps": recipe.num_inference_steps,
+        "guidance_scale": recipe.guidance_scale,
+        "width": recipe.width,
+        "height": recipe.height,
+    }
+
+
+def with_callback(pipe, call: dict[str, Any], after_step: Callable[[], None]) -> dict[str, Any]:
+    """`call` with `after_step` called after each denoising step; `pipe` must be a clone."""
+    if FAMILIES[type(pipe).__name__].fixed_size:
+        # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
+        for part in pipe.components.values():
+            if isinstance(part, SchedulerMixin):
+                part.step = _watched(part.step, lambda given, result: after_step())
+        return call
+
+    def callback(_pipe, _step, _timestep, tensors):
+        after_step()
+        return tensors
+
+    return call | {"callback_on_step_end": callback}
+
+
+def call_pipe(pipe, call: dict[str, Any]) -> tuple[Any, list[bool]]:
+    """(what `pipe`, a clone, answers to `call`; for each picture, whether all its numbers are finite)."""
+    finite: list[bool] = []
+
+    def look(numbers: torch.Tensor) -> None:  # [picture, ...]
+        found = torch.isfinite(numbers).flatten(1).all(dim=1).tolist()
+        finite[:] = [here and before for here, before in zip(found, finite or found, strict=True)]
+
+    processor = getattr(pipe, "image_processor", None)
+    if processor is None:  # an UnCLIP works on pixels: the last sample is the picture
+        scheduler = pipe.super_res_scheduler
+        scheduler.step = _watched(scheduler.step, lambda given, result: look(result.prev_sample))
+    else:  # decoded pixels, before they are clipped and rounded
+        pipe.image_processor = copy.copy(processor)
+        pipe.image_processor.postprocess = _watched(processor.postprocess, lambda given, result: look(given))
+    with _formats_kept(pipe):
+        return pipe(**call), finite
+
+
+def no_picture(recipe: Recipe) -> str:
+    """What is said instead of a picture that came out as numbers which are none."""
+    return (
+        f"Seed {recipe.seed} gives no picture with {recipe.num_inference_steps} steps of "
+        f"{sampler_label(recipe.scheduler)} in {recipe.dtype}: some of its numbers are not finite "
+        "(NaN or infinity). Try other steps, another sampler or another number format."
+    )
+
+
+@contextmanager
+def _formats_kept(pipe) -> Iterator[None]:
+    """Every weight has its number format again afterwards, whatever happens.
+
+    A pipeline may lift a part to float32 for a while, and leaves it so when it is broken off. Visitors
+    share the weights, and a part in another format is another model.
+    """
+    parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    before = [
+        (held, name, value.dtype)
+        for part in parts
+        for module in part.modules()
+        for held in (module._parameters, module._buffers)
+        for name, value in held.items()
+        if value is not None
+    ]
+    try:
+        yield
+    finally:
+        for held, name, dtype in before:
+            if held[name].dtype != dtype:
+                held[name].data = held[name].data.to(dtype)
+
+
+def _watched(function: Callable, look: Callable[[Any, Any], None]) -> Callable:
+    """`function`, with its first argument and its result shown to `look`."""
+
+    def both(given, *args, **kwargs):
+        result = function(given, *args, **kwargs)
+        look(given, result)
+        return result
+
+    return both
+
+
+def vary(pipe, recipes: Sequence[Recipe]):
+    """`pipe`, a clone for one call, with the noise of each recipe that has a variation turned towards its second seed.
+
+    A pipeline draws its noise in `prepare_latents`; here it does so twice, and the two are blended. The noise
+    of the others is what it was, bit for bit. What a sampler draws in its steps (Euler a) comes from the
+    generator of the picture's own seed, as it is after its first draw, so it is that of the pick at every strength.
+    """
+    if all(recipe.variation_seed is None for recipe in recipes):
+        return pipe
+    draw = pipe.prepare_latents
+    signature = inspect.signature(draw)
+
+    def blend(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        mixed = one.clone()  # [picture, ...]
+        for at, recipe in enumerate(recipes):
+            if recipe.variation_seed is not None:
+                mixed[at] = slerp(one[at], other[at], recipe.variation_strength)
+        return mixed
+
+    def prepare_latents(*args, **kwargs):
+        call = signature.bind(*args, **kwargs)
+        first = draw(*call.args, **call.kwargs)
+        seeds = [recipe.seed if recipe.variation_seed is None else recipe.variation_seed for recipe in recipes]
+        call.arguments["generator"] = [
+            torch.Generator(recipe.noise_device).manual_seed(seed) for recipe, seed in zip(recipes, seeds, strict=True)
+        ]
+        second = draw(*call.args, **call.kwargs)
+        if isinstance(first, torch.Tensor):
+            return blend(first, second)
+        return blend(first[0], second[0]), *first[1:]  # Flux returns the places of its patches too
+
+    pipe.prepare_latents = prepare_latents
+    return pipe
+
+
+# Scripts of rounds hold a copy of this function, see as_python.
+def slerp(one, other, share):
+    """Spherical interpolation: `one` at share 0, `other` at share 1, on the great circle in between."""
+    a, b = one.double(), other.double()  # float64, so that the order of the sums never shows
+    angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
+    if torch.sin(angle) < 1e-6:  # the same direction: a straight line is the same
+        return ((1 - share) * a + share * b).to(one.dtype)
+    ratio = [torch.sin(part * angle) / torch.sin(angle) for part in (1 - share, share)]
+    return (ratio[0] * a + ratio[1] * b).to(one.dtype)

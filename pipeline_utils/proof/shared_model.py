@@ -1,0 +1,145 @@
+"""The model on which experiments run: plain pipeline calls, in turns with the visitors who share it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared, with_callback
+from pipeline_utils.engine.turns import Stopped, Turns
+from pipeline_utils.errors import ModelError
+from pipeline_utils.models.runtime import Loaded
+from pipeline_utils.picture.picture import read
+from pipeline_utils.recipe.recipe import Recipe
+
+Generators = torch.Generator | list[torch.Generator] | None
+STEPS = 2  # denoising steps, as in the documentation's own experiment
+_PATIENCE = 600  # seconds for a new process to load the model and make one call
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class SharedModel:
+    """A loaded model and the ways to call it. stop: ends an experiment within one step, raising Stopped."""
+
+    loaded: Loaded
+    turns: Turns = field(default_factory=Turns)
+    stop: threading.Event = field(default_factory=threading.Event)
+    _alone: bool = False
+
+    @property
+    def prompt(self) -> str:
+        return self.loaded.spec.examples[0]
+
+    def recipe(self, seed: int = 0, **changes) -> Recipe:
+        """A recipe of STEPS steps with the model's own values and lanes."""
+        steps = 4 if self.loaded.spec.scheduler == "PNDMScheduler" else STEPS
+        return self.loaded.recipe(**{"prompt": self.prompt, "seed": seed, "num_inference_steps": steps, **changes})
+
+    def call(
+        self, generator: Generators, prompt: str | Sequence[str] | None = None, output_type: str = "np", **changes
+    ) -> np.ndarray:
+        """One plain pipeline call. Returns (pictures, height, width, 3) from 0 to 1, or latents as they are."""
+        recipe = self.recipe(**changes)
+        call = shared(recipe, self.loaded.spec.family) | {
+            "prompt": self.prompt if prompt is None else prompt,
+            "generator": generator,
+            "output_type": output_type,
+        }
+        if self._alone:
+            return self._finish(recipe, call, self.check_stop)
+        with self.turns.turn(self.stop) as turn:
+            after_step = turn.pass_on if self.loaded.device.offload == "none" else self.check_stop
+            return self._finish(recipe, call, after_step)
+
+    def make(self, recipes: Sequence[Recipe]) -> list[np.ndarray]:
+        """The pictures that the app itself makes of `recipes`, as (height, width, 3) of 0 to 255."""
+        events: list[engine.Event] = []
+        engine.make(self.loaded, recipes, self.turns, self.stop, False, events.append)
+        found = {e.index: np.asarray(e.image) for e in events if isinstance(e, engine.Finished)}
+        for index, recipe in enumerate(recipes):
+            if index not in found:
+                raise ModelError(no_picture(recipe))
+        return [found[index] for index in range(len(recipes))]
+
+    def make_in_new_process(self, threads: int) -> np.ndarray:
+        """The picture of recipe(0) that the command line makes: (height, width, 3) of 0 to 255."""
+        spec = self.loaded.spec
+        with tempfile.TemporaryDirectory() as folder:
+            recipe, made = Path(folder) / "recipe.json", Path(folder) / "made.png"
+            recipe.write_text(self.recipe(0).to_json(), "utf-8")
+            command = [sys.executable, "-m", "pipeline_utils", "replay", recipe, "-o", made, "--threads", str(threads)]
+            command += ["--device", self.loaded.device.type]
+            command += ["--model", spec.source] if spec.is_local else []
+            process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                end = time.monotonic() + _PATIENCE
+                while process.poll() is None:
+                    if self.stop.wait(0.1) or time.monotonic() > end:
+                        raise Stopped
+                errors = process.stderr.read()
+            finally:
+                process.kill()
+                process.wait()
+                process.stderr.close()
+            if process.returncode:
+                raise RuntimeError(f"The new process failed: {errors[-500:]}")
+            return np.asarray(read(made).image)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else's step runs before the block ends: for switches that hold for the whole process."""
+        with self.turns.turn(self.stop):
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
+
+    def check_stop(self) -> None:
+        """Raises Stopped when told to stop."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
+        pipe = clone(self.loaded.pipe, recipe.scheduler)
+        result, finite = call_pipe(pipe, with_callback(pipe, call, after_step))
+        if not all(finite):
+            raise ModelError(no_picture(recipe))
+        images = result.images
+        return images.float().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
+
+
+def seeded(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:
+    """One fresh generator for each seed. Multiplying a list would repeat one and the same object."""
+    return [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+
+@contextmanager
+def determinism(state: bool) -> Iterator[None]:
+    """All of torch's switches for it, set and put back. The cuBLAS workspace is fixed at start and stays."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        (cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32),
+    )
+    try:
+        torch.use_deterministic_algorithms(state)
+        cudnn.deterministic = state
+        cudnn.allow_tf32 = matmul.allow_tf32 = not state and before[2][1]
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[2]
