@@ -58,30 +58,28 @@ def shared(recipe: Recipe, family: str) -> dict[str, int | float]:
     }
 
 
-def with_callback(pipe, call: dict[str, Any], after_step: Callable[[], None]) -> dict[str, Any]:
-    """`call` with `after_step` called after each denoising step; `pipe` must be a clone."""
-    if FAMILIES[type(pipe).__name__].fixed_size:
-        # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
-        for part in pipe.components.values():
-            if isinstance(part, SchedulerMixin):
-                part.step = _watched(part.step, lambda given, result: after_step())
-        return call
+def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] | None = None) -> tuple[Any, list[bool]]:
+    """(what `pipe`, a clone, answers to `call`; for each picture, whether all its numbers are finite).
 
-    def callback(_pipe, _step, _timestep, tensors):
-        after_step()
-        return tensors
-
-    return call | {"callback_on_step_end": callback}
-
-
-def call_pipe(pipe, call: dict[str, Any]) -> tuple[Any, list[bool]]:
-    """(what `pipe`, a clone, answers to `call`; for each picture, whether all its numbers are finite)."""
+    after_step: called after each denoising step. What it raises ends the call.
+    """
     finite: list[bool] = []
 
     def look(numbers: torch.Tensor) -> None:  # [picture, ...]
         found = torch.isfinite(numbers).flatten(1).all(dim=1).tolist()
         finite[:] = [here and before for here, before in zip(found, finite or found, strict=True)]
 
+    def on_step_end(_pipe, _step, _timestep, tensors):
+        after_step()
+        return tensors
+
+    if after_step and FAMILIES[type(pipe).__name__].fixed_size:
+        # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
+        for part in pipe.components.values():
+            if isinstance(part, SchedulerMixin):
+                part.step = _watched(part.step, lambda given, result: after_step())
+    elif after_step:
+        call = call | {"callback_on_step_end": on_step_end}
     processor = getattr(pipe, "image_processor", None)
     if processor is None:  # an UnCLIP works on pixels: the last sample is the picture
         scheduler = pipe.super_res_scheduler

@@ -19,7 +19,7 @@ import torch
 from diffusers import PNDMScheduler
 from PIL import Image
 
-from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary, with_callback
+from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.preview import Watcher
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
@@ -115,8 +115,7 @@ def make(
                 elif stop.is_set():  # offload hooks belong to one call at a time
                     raise Stopped
 
-            call = with_callback(pipe, arguments(padded, loaded.spec.family), after_step)
-            result, finite = call_pipe(pipe, call)
+            result, finite = call_pipe(pipe, arguments(padded, loaded.spec.family), after_step)
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
         for lane, index in enumerate(indices):
             if finite[lane]:

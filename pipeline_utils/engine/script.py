@@ -28,23 +28,17 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     first = recipes[0]
     if not all(alike(first, recipe) for recipe in recipes):
         raise InputError("round", f"{len(recipes)} recipes", "all but prompts, seeds and variations must be the same")
-    cuda = "cuda" in fingerprint
-    lines = ["import torch", f"from diffusers import {', '.join(_imports(first, spec))}"]
+    names = {spec.family if _is_file(spec) else "DiffusionPipeline"}
+    if _sets_scheduler(spec):
+        names.add(first.scheduler)
+    lines = ["import torch", f"from diffusers import {', '.join(sorted(names))}"]
     if first.full_determinism:
         lines = ["import os", "", 'os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"  # before CUDA starts', "", *lines]
-    lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, cuda), ""]
+    lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, "cuda" in fingerprint), ""]
     if any(recipe.variation_seed is not None for recipe in recipes):
         lines += _blending(spec)
     lines += _round(recipes, spec)
     return "\n".join(lines) + "\n"
-
-
-def _imports(recipe: Recipe, spec: ModelSpec) -> list[str]:
-    single = _is_file(spec)
-    names = [spec.family if single else "DiffusionPipeline"]
-    if _sets_scheduler(spec):
-        names.append(recipe.scheduler)
-    return sorted(names)
 
 
 def _switches(recipe: Recipe, fingerprint: Mapping) -> list[str]:
@@ -92,21 +86,16 @@ def _load(recipe: Recipe, spec: ModelSpec, source: str | None, cuda: bool) -> li
 
 def _blending(spec: ModelSpec) -> list[str]:
     """The pipeline draws its noise twice, and blends; the lists that it reads come with the round."""
+    pair, ids = "one, other", ""
     if spec.family == "FluxPipeline":  # whose noise comes with the places of its patches
-        body = [
-            "    (one, ids), (other, _) = noise(*call), noise(*call[:6], second, *call[7:])",
-            "    return torch.stack([slerp(*three) for three in zip(one, other, share)]), ids",
-        ]
-    else:
-        body = [
-            "    one, other = noise(*call), noise(*call[:6], second, *call[7:])",
-            "    return torch.stack([slerp(*three) for three in zip(one, other, share)])",
-        ]
+        pair, ids = "(one, ids), (other, _)", ", ids"
     return [
         *("", *inspect.getsource(slerp).splitlines(), "", ""),
         "noise = pipe.prepare_latents  # the seventh argument is the list of generators",
-        *("", "", "def between(*call):", *body, "", ""),
-        *("pipe.prepare_latents = between", ""),
+        *("", "", "def between(*call):"),
+        f"    {pair} = noise(*call), noise(*call[:6], second, *call[7:])",
+        f"    return torch.stack([slerp(*three) for three in zip(one, other, share)]){ids}",
+        *("", "", "pipe.prepare_latents = between", ""),
     ]
 
 
@@ -131,12 +120,11 @@ def _round(recipes: Sequence[Recipe], spec: ModelSpec) -> list[str]:
     at = "" if single else "[at]"
     settings = {"negative_prompt": f"negative_prompts{at}"} if first.negative_prompt else {}
     settings |= shared(first, spec.family)
+    drawn = f'[torch.Generator("{first.noise_device}").manual_seed(seed) for seed in '
+    call = [f"generator = {drawn}seeds{at}]"]
     if varied:
-        drawn = f'second = [torch.Generator("{first.noise_device}").manual_seed(seed) for seed in second_seeds{at}]'
-        blending = [drawn, f"share = shares{at}"]
-    call = [
-        f'generator = [torch.Generator("{first.noise_device}").manual_seed(seed) for seed in seeds{at}]',
-        *(blending if varied else []),
+        call += [f"second = {drawn}second_seeds{at}]", f"share = shares{at}"]
+    call += [
         "images = pipe(" if single else "images += pipe(",
         f"    prompts{at},",
         "    generator=generator,",

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared, with_callback
+from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared
 from pipeline_utils.engine.turns import Stopped, Turns
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models.runtime import Loaded
@@ -113,8 +113,7 @@ class SharedModel:
             raise Stopped
 
     def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
-        pipe = clone(self.loaded.pipe, recipe.scheduler)
-        result, finite = call_pipe(pipe, with_callback(pipe, call, after_step))
+        result, finite = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)
         if not all(finite):
             raise ModelError(no_picture(recipe))
         images = result.images

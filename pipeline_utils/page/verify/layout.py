@@ -71,41 +71,34 @@ def build(studio: Studio) -> None:
         elem_id="verify-code",
     )
     last = gr.JSON(visible=False)  # what was asked, for the button that allows a download
+    hidden = gr.update(visible=False)
 
-    def check(asked: tuple[str, str] | None, allow: bool, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def check(asked: tuple[str, str] | None, allow: bool = False) -> Iterator[tuple[Any, ...]]:
         try:
             with under_way(studio.stops, "verify") as stop:
                 yield from _checked(studio, asked, allow, stop)
         except UserError as error:
-            yield refused(error), gr.update(visible=False), gr.update(visible=False), None
+            yield refused(error), hidden, hidden, None
 
-    def check_file(path: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def check_file(path: str | None) -> Iterator[tuple[Any, ...]]:
         """Makes the dropped PNG again."""
-        yield from check(("file", path or ""), False, request)
+        yield from check(("file", path or ""))
 
-    def check_text(text: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def check_text(text: str) -> Iterator[tuple[Any, ...]]:
         """Makes the pasted recipe."""
-        yield from check(("text", text), False, request)
+        yield from check(("text", text))
 
-    def check_again(asked: tuple[str, str] | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def check_again(asked: tuple[str, str] | None) -> Iterator[tuple[Any, ...]]:
         """The same once more, with leave to download."""
-        yield from check(asked, True, request)
+        yield from check(asked, allow=True)
 
-    options: dict[str, Any] = {
-        "outputs": [found, fetch, script, last],
-        "show_progress": "hidden",
-        "api_visibility": "private",
-        "concurrency_limit": 16,
-        "concurrency_id": "rounds",
-        "trigger_mode": "once",
-    }
+    outputs = [found, fetch, script, last]
+    shown: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+    options = shown | {"concurrency_limit": 16, "concurrency_id": "rounds", "trigger_mode": "once"}
     file.upload(check_file, file, api_name="page_check_file", **options)
     again.click(check_text, text, api_name="page_check_text", **options)
     fetch.click(check_again, last, api_name="page_check_again", **options)
-    cleared = {"outputs": [found, fetch, script, last], "api_visibility": "private", "show_progress": "hidden"}
-    file.clear(
-        lambda: ("", gr.update(visible=False), gr.update(visible=False), None), api_name="page_check_clear", **cleared
-    )
+    file.clear(lambda: ("", hidden, hidden, None), api_name="page_check_clear", **shown)
 
 
 def _checked(
@@ -123,14 +116,13 @@ def _checked(
             if isinstance(event, Step):
                 yield waiting(f"Step {event.done} of {event.total}"), hidden, hidden, asked
             else:
-                code = gr.update(value=_script(studio, event), visible=True) if event.replayed else hidden
+                code = hidden
+                if event.replayed:
+                    with told():
+                        spec = studio.models.meant(event.followed.model, event.followed.revision)
+                        python = as_python([event.followed], spec, event.fingerprint_here)
+                    code = gr.update(value=python, visible=True)
                 yield verdict_html(event, claim.image), gr.update(visible=event.needs_download), code, asked
-
-
-def _script(studio: Studio, verdict: Verdict) -> str:
-    recipe = verdict.followed
-    with told():
-        return as_python([recipe], studio.models.meant(recipe.model, recipe.revision), verdict.fingerprint_here)
 
 
 def waiting(text: str) -> str:
@@ -171,9 +163,9 @@ def verdict_html(verdict: Verdict, image: Image.Image | None) -> str:
 
 def _details(title: str, values: dict, open: bool = False) -> str:
     rows = "".join(f"<dt>{escape(str(key))}</dt><dd>{_value(value)}</dd>" for key, value in values.items())
-    return (
-        f"<details{' open' if open else ''}><summary>{escape(title)}</summary><dl>{rows}</dl></details>" if rows else ""
-    )
+    if not rows:
+        return ""
+    return f"<details{' open' if open else ''}><summary>{escape(title)}</summary><dl>{rows}</dl></details>"
 
 
 def _value(value: object) -> str:
