@@ -15,7 +15,7 @@ from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import BUNDLED, ModelSpec
 from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
-from pipeline_utils.models.sources import describe_folder, is_path, marked, resolve
+from pipeline_utils.models.sources import describe_folder, is_path, mark_name, resolve
 from pipeline_utils.settings import Settings
 
 
@@ -75,7 +75,7 @@ class Models(Memory):
             if other and other.source != spec.source:  # two folders of one name
                 if content and content == _content(other):
                     return replace(other, revision=content)
-                spec = replace(spec, name=marked(spec.name, content.removeprefix("sha256:")))
+                spec = replace(spec, name=mark_name(spec.name, content.removeprefix("sha256:")))
             self._known[spec.name] = spec
             return replace(spec, revision=content)  # not what was loaded from there before
         return self.spec(name)

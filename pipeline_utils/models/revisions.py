@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diffusers import DiffusionPipeline
 
-from pipeline_utils.models.sources import components, read_json
+from pipeline_utils.models.sources import list_parts, read_json
 
 _DECISIVE = (".json", ".txt", ".model", ".safetensors")  # files of a part that decide pixels
 _TOKENIZERS = ({"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"spiece.model"})  # one of these is whole
@@ -33,7 +33,7 @@ def content_hash(path: Path) -> str:
         folder = path.with_suffix("")
     if (folder / "model_index.json").is_file():
         add("model_index.json", folder / "model_index.json")
-        for part in sorted(components(read_json(folder / "model_index.json"))):
+        for part in sorted(list_parts(read_json(folder / "model_index.json"))):
             for file in sorted((folder / part).rglob("*")):
                 if file.suffix in _DECISIVE:
                     add(file.relative_to(folder).as_posix(), file)
@@ -92,7 +92,7 @@ def same(source: str, one: str, other: str, dtype: str) -> bool:
 def _read(folder: Path, variant: str | None) -> dict[str, Path] | None:
     """The files that loading a pipeline folder reads, by relative name; None where one is missing."""
     index = folder / "model_index.json"
-    found, parts = [index], components(read_json(index))
+    found, parts = [index], list_parts(read_json(index))
     if not parts or (variant and not any(folder.glob(f"*/*.{variant}*.safetensors"))):
         return None
     for part, (_, kind) in parts.items():

@@ -21,7 +21,7 @@ from pipeline_utils.models import revisions
 from pipeline_utils.models.catalog import DEFAULTS, ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.revisions import content_hash
-from pipeline_utils.models.sources import describe_folder, lanes_for
+from pipeline_utils.models.sources import choose_lanes, describe_folder
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
@@ -206,17 +206,15 @@ def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipe
     pipe = kind.from_single_file(str(path), **{**options, "local_files_only": False})
     side = pipe.unet.config.sample_size * pipe.vae_scale_factor
     own = {"family": kind.__name__, "scheduler": type(pipe.scheduler).__name__, "width": side, "height": side}
-    lanes = lanes_for(path.stat().st_size, side * side)
+    lanes = choose_lanes(path.stat().st_size, side * side)
     return replace(spec, **own, max_pixels=4 * side * side, lanes=lanes), pipe
 
 
 def _cpu_name() -> str:
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 

@@ -31,7 +31,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCI
 _PINNED = re.compile(r"([^@]+)@([0-9a-f]{40})")
 
 
-def catalog() -> dict[str, ModelSpec]:
+def list_models() -> dict[str, ModelSpec]:
     """Every entry by name, the bundled model first."""
     return {spec.name: spec for spec in (resolve(BUNDLED), *HUB)}
 
@@ -52,7 +52,7 @@ def resolve(name: str, *, paths: bool = True) -> ModelSpec:
         if ALIASES.get(name, name) == spec.name:
             moved = f"{name} was removed from the hub; these are the same weights. "
             return replace(spec, note=moved + spec.note) if name.startswith("runwayml/") else spec
-    if paths and (found := _local(name)):
+    if paths and (found := _find(name)):
         return found
     if _HUB_ID.fullmatch(name) and ".." not in name:
         return ModelSpec(name, name, name)
@@ -69,7 +69,7 @@ def is_path(name: str) -> bool:
     return name.startswith(("/", "./", "../", "~", ".\\")) or name.endswith(".safetensors") or "\\" in name
 
 
-def _local(name: str) -> ModelSpec | None:
+def _find(name: str) -> ModelSpec | None:
     """The spec of the folder or file at `name`, None when there is nothing there."""
     try:
         path = Path(name).expanduser().resolve()
@@ -90,20 +90,20 @@ def from_folder(folder: Path) -> ModelSpec:
     name = folder.name or "model"
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"model: the folder {name} holds no model_index.json, so it is no diffusers pipeline.")
-    spec = describe_folder(ModelSpec(f"local:{safe_name(name)}", name, str(folder)), folder)
-    return _with_own_values(spec, read_json(folder / "second_round.json", {}))
+    spec = describe_folder(ModelSpec(f"local:{_make_safe(name)}", name, str(folder)), folder)
+    return _add_own_values(spec, read_json(folder / "second_round.json", {}))
 
 
 def from_file(path: Path) -> ModelSpec:
     """The spec of a single checkpoint. Its configuration is the folder of the same name beside it, or the hub's."""
     if not path.is_file():
         raise ModelError(f"model: there is no file {path.name}.")
-    spec = ModelSpec(f"local:{safe_name(path.stem)}", path.stem, str(path))
+    spec = ModelSpec(f"local:{_make_safe(path.stem)}", path.stem, str(path))
     beside = path.with_suffix("")
     if not (beside / "model_index.json").is_file():
         return spec
     spec = describe_folder(spec, beside)
-    return replace(spec, lanes=lanes_for(path.stat().st_size, spec.width * spec.height))
+    return replace(spec, lanes=choose_lanes(path.stat().st_size, spec.width * spec.height))
 
 
 def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
@@ -113,7 +113,7 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
     """
     index = read_json(folder / "model_index.json")
     family = index.get("_class_name")
-    parts = components(index)
+    parts = list_parts(index)
     if isinstance(family, list) or any(library not in _LIBRARIES for library, _ in parts.values()):
         raise ModelError(f"{spec.title} brings its own code, which is not run here.")
     if family not in FAMILIES:
@@ -126,7 +126,7 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
         if not any((folder / file).exists() for file in files):
             raise ModelError(f"{spec.title} is incomplete: its {name} is missing.")
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", {}).get("_class_name")
-    width, height = _default_size(family, folder)
+    width, height = _read_size(family, folder)
     spec = replace(
         spec,
         family=family,
@@ -134,12 +134,12 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
         width=width,
         height=height,
         max_pixels=width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64),
-        lanes=lanes_for(sum(_weigh(folder / part) for part in parts), width * height),
+        lanes=choose_lanes(sum(_weigh(folder / part) for part in parts), width * height),
     )
-    return _checked(spec, "its configuration")
+    return _check_defaults(spec, "its configuration")
 
 
-def lanes_for(weights: int, pixels: int) -> int:
+def choose_lanes(weights: int, pixels: int) -> int:
     """Pictures in one call of a model outside the catalog. weights: bytes of its files. pixels: of a picture.
 
     One at a time from the size of SDXL on, above 6 GB or 768 x 768 pixels, so that memory is not at risk; else 4.
@@ -153,7 +153,7 @@ def _weigh(part: Path) -> int:
     return sum({name: size for name, size in sizes.items() if name.count(".") == 1}.values()) or sum(sizes.values())
 
 
-def components(index: dict) -> dict[str, tuple[str, str]]:
+def list_parts(index: dict) -> dict[str, tuple[str, str]]:
     """(library, class) by name of the parts that a model_index.json lists, which are folders beside it."""
     return {
         name: (str(value[0]), str(value[1]))
@@ -162,16 +162,16 @@ def components(index: dict) -> dict[str, tuple[str, str]]:
     }
 
 
-def safe_name(name: str) -> str:
+def _make_safe(name: str) -> str:
     """`name` as recipes may hold it: ASCII, no path, at most 96 characters.
 
     Where it cannot stand as it is, eight digits of its hash tell it from others that read the same.
     """
     safe = re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._ -]+", "-", name)[:90]).strip(" ._-")
-    return name if safe == name else marked(safe or "model", hashlib.sha256(os.fsencode(name)).hexdigest())
+    return name if safe == name else mark_name(safe or "model", hashlib.sha256(os.fsencode(name)).hexdigest())
 
 
-def marked(name: str, digits: str) -> str:
+def mark_name(name: str, digits: str) -> str:
     """`name` with eight digits that tell it from another model of the same name."""
     return f"{name[:87]}-{digits[:8]}"
 
@@ -194,7 +194,7 @@ def read_json(path: Path, default: dict | None = None) -> dict:
     return value
 
 
-def _default_size(family: str, folder: Path) -> tuple[int, int]:
+def _read_size(family: str, folder: Path) -> tuple[int, int]:
     """(width, height) in pixels that the pipeline itself would take; 0 for what is no number."""
     if FAMILIES[family].fixed_size:
         side = read_json(folder / "super_res_last" / "config.json", {}).get("sample_size")
@@ -209,7 +209,7 @@ def _default_size(family: str, folder: Path) -> tuple[int, int]:
     return tuple(side * scale if type(side) is int else 0 for side in (width, height))
 
 
-def _with_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
+def _add_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
     """`spec` with the defaults that the model's author wrote into second_round.json; other keys are notes."""
     changes = {k: own[k] for k in ("num_inference_steps", "guidance_scale", "width", "height") if k in own}
     try:
@@ -229,10 +229,10 @@ def _with_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
                 changes[field] = tuple(own[key])
     except InputError as error:
         raise ModelError(f"{spec.title}: second_round.json is wrong: {error}") from None
-    return _checked(replace(spec, **changes), "second_round.json")
+    return _check_defaults(replace(spec, **changes), "second_round.json")
 
 
-def _checked(spec: ModelSpec, where: str) -> ModelSpec:
+def _check_defaults(spec: ModelSpec, where: str) -> ModelSpec:
     """`spec`, when the recipe of its own defaults is one it accepts. Raises ModelError."""
     try:
         values = {name: getattr(spec, name) for name in DEFAULTS}

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from pipeline_utils.api import endpoints
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.models.sources import catalog
+from pipeline_utils.models.sources import list_models
 from pipeline_utils.page import theme
 from pipeline_utils.page.answers import Answering, misfit
 from pipeline_utils.page.guard import MAX_UPLOAD, Guard
@@ -207,7 +207,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
 def _models(studio: Studio, spec: ModelSpec) -> list[tuple[str, str]]:
     """Title and name of every model in the selector, the one of this start first."""
     try:
-        known = catalog()
+        known = list_models()
     except ModelError:  # a checkout without the bundled weights, started with another model
         known = {}
     specs = {spec.name: spec} | (known if studio.settings.visitors_choose != "one" else {})
