@@ -223,17 +223,14 @@ def screenshots(browser: Browser, app: App) -> None:
             visitor.pick.get_by_text("Compare", exact=True).click()
             shoot("compare")
             for tab in ("Tree", "Shelf", "Verify", "Proof"):
-                open_tab(page, tab)
+                open_tab(visitor, tab)
                 shoot(tab.lower())
             page.context.close()
 
 
-def open_tab(page: Page, name: str) -> None:
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():  # a phone keeps the last tabs in a menu
-        page.locator(".overflow-menu button").first.click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
+def open_tab(visitor: Visitor, name: str) -> None:
+    page = visitor.page
+    visitor.tab(name).click()
     seen = {"Tree": "#tree .leaf", "Shelf": "#shelf li[data-id]"}.get(name, f"#{name.lower()}-intro")
     expect(page.locator(seen).first).to_be_visible(timeout=60_000)
     page.wait_for_function("[...document.images].every((image) => image.complete)")

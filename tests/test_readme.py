@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -19,7 +18,8 @@ from gradio_client import Client
 from packaging.requirements import Requirement
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.running import ROOT, free_port
+
 TEXT = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 BASH = [text for language, text in BLOCKS if language == "bash"]
@@ -71,12 +71,6 @@ def serving(command: str, folder: Path, port: int, data: Path, patience: float =
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def test_a_newcomer_follows_the_readme(repository):

@@ -67,11 +67,7 @@ def test_axe_finds_nothing_serious_in_any_state(visitors, scheme, width):
 
 
 def open_tab(visitor: Visitor, name: str) -> None:
-    tab = visitor.page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():  # a phone keeps the last tabs in a menu
-        visitor.page.locator(".overflow-menu button").first.click()
-        tab = visitor.page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
+    visitor.tab(name).click()
     expect(visitor.page.locator("#tabs .tabitem").filter(visible=True)).to_have_count(1)
     expect(visitor.page.locator(SEEN[name])).to_be_visible()
 
