@@ -24,8 +24,6 @@ SAMPLERS = {
     "Flow Euler": "FlowMatchEulerDiscreteScheduler",
     "UnCLIP": "UnCLIPScheduler",
 }
-# The fields of a recipe for which a model has values of its own.
-DEFAULTS = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
 _FEWEST_STEPS = {"PNDMScheduler": 4}  # its first steps are made of four each
 _DIFFUSION = tuple(list(SAMPLERS.values())[:6])
 _PLAIN_SUFFIXES = (", highly realistic", ", artsy", ", trending", ", colorful")
@@ -97,6 +95,12 @@ class ModelSpec:
     def schedulers(self) -> tuple[str, ...]:
         own = (self.scheduler,) if self.scheduler else ()
         return tuple(dict.fromkeys(own + FAMILIES[self.family].schedulers + self.extra_schedulers))
+
+    @property
+    def defaults(self) -> dict[str, int | float | str]:
+        """The fields of a recipe for which the model has values of its own."""
+        fields = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height")
+        return {name: getattr(self, name) for name in fields}
 
     def check(self, recipe: Recipe) -> None:
         """Raises InputError when this model cannot make `recipe`."""

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import revisions
-from pipeline_utils.models.catalog import DEFAULTS, ModelSpec
+from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.revisions import content_hash
 from pipeline_utils.models.sources import choose_lanes, describe_folder
@@ -51,9 +51,8 @@ class Loaded:
 
     def recipe(self, prompt: str, seed: int, **values) -> Recipe:
         """A recipe for this pipeline. What `values` (fields of Recipe) leaves out or None is the model's own."""
-        own = {name: getattr(self.spec, name) for name in DEFAULTS}
-        own |= {"model": self.spec.name, "revision": self.revision, "dtype": self.dtype, "lanes": self.lanes}
-        own |= {"full_determinism": self.device.full_determinism, "offload": self.device.offload}
+        own = {"model": self.spec.name, "revision": self.revision, "dtype": self.dtype, "lanes": self.lanes}
+        own |= self.spec.defaults | {"full_determinism": self.device.full_determinism, "offload": self.device.offload}
         own |= {name: value for name, value in values.items() if value is not None}
         return Recipe(prompt=prompt, seed=seed, **own)
 

@@ -10,17 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models.catalog import (
-    ALIASES,
-    ASSETS,
-    BUNDLED,
-    DEFAULTS,
-    FAMILIES,
-    HUB,
-    SAMPLERS,
-    ModelSpec,
-    sampler_class,
-)
+from pipeline_utils.models.catalog import ALIASES, ASSETS, BUNDLED, FAMILIES, HUB, SAMPLERS, ModelSpec, sampler_class
 from pipeline_utils.recipe.recipe import Recipe, check_prompt, check_text
 
 # Where the parts of the supported pipelines come from; a part from elsewhere is code that came with the model.
@@ -235,8 +225,7 @@ def _add_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
 def _check_defaults(spec: ModelSpec, where: str) -> ModelSpec:
     """`spec`, when the recipe of its own defaults is one it accepts. Raises ModelError."""
     try:
-        values = {name: getattr(spec, name) for name in DEFAULTS}
-        spec.check(Recipe(model="x", revision=40 * "0", prompt="x", seed=0, dtype="float32", lanes=1, **values))
+        spec.check(Recipe(model="x", revision=40 * "0", prompt="x", seed=0, dtype="float32", lanes=1, **spec.defaults))
     except InputError as error:
         raise ModelError(f"{spec.title}: {where} is wrong: {error}") from None
     return spec

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 from pipeline_utils.recipe.recipe import Recipe
 
@@ -125,12 +126,10 @@ def _pairs(line: str) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    if len(value) < 2 or not value[0] == value[-1] == '"':
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    with suppress(ValueError):
+        if value.startswith('"'):
+            return json.loads(value)
+    return value
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:

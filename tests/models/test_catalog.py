@@ -15,11 +15,8 @@ from tests.tiny import tiny_single_file
 
 
 def recipe(spec: ModelSpec, **changes) -> Recipe:
-    names = ("num_inference_steps", "guidance_scale", "scheduler", "width", "height", "lanes")
-    values = {name: getattr(spec, name) for name in names}
-    return Recipe(
-        **{"model": spec.name, "revision": "0" * 40, "prompt": "x", "seed": 0, "dtype": "float32", **values, **changes}
-    )
+    own = {"model": spec.name, "revision": "0" * 40, "lanes": spec.lanes, **spec.defaults}
+    return Recipe(**{"prompt": "x", "seed": 0, "dtype": "float32", **own, **changes})
 
 
 @pytest.fixture
