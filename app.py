@@ -23,8 +23,8 @@ from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
 from pipeline_utils.models import runtime
 from pipeline_utils.page.page import build_page, launching
-from pipeline_utils.shelf import sweeping
 from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.trash import start_sweeping
 from pipeline_utils.studio import Studio
 
 if gpu_is_lent():
@@ -41,7 +41,7 @@ except UserError as error:
 make = zero_gpu.lent(models) if gpu_is_lent() else engine.make
 studio = Studio(settings, device, models, shelf, make)
 studio.shelves.warm()
-sweeping.start(settings, studio.shelves)
+start_sweeping(settings, studio.shelves)
 demo = build_page(studio)
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def sheet(arguments: argparse.Namespace) -> int:
-    from pipeline_utils.shelf.grid_sheet import round_sheet
+    from pipeline_utils.shelf.contact_sheet import round_sheet
 
     output = Output("--output", arguments.output, arguments.files, SHEETS)
     pictures = []

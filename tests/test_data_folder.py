@@ -10,9 +10,9 @@ from fuzz_picture import sample_picture
 from pipeline_utils import files
 from pipeline_utils.data_folder import bring_home
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import sweeping
 from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.trash import Trash, sweep
 from tests.browser import Wire
 from tests.running import running
 
@@ -98,7 +98,7 @@ def spoil_trash(folder: Path) -> None:
 def test_the_sweep_goes_on_past_what_it_cannot_use(spoil, host):
     settings, shelves = host
     spoil(settings.data / "pictures")
-    sweeping.sweep(settings, shelves)
+    sweep(settings, shelves)
     assert [path.name for path in settings.data.rglob("seed-1_*.png")] == []
 
 
@@ -115,9 +115,8 @@ def test_the_sweep_outlives_a_folder_that_cannot_be_read_and_says_so_once(call, 
 
     monkeypatch.setattr(os, call, failing)
     files._passed.clear()
-    sweeping._told.clear()
     for _ in range(3):
-        sweeping.sweep(settings, shelves)
+        sweep(settings, shelves)
     monkeypatch.undo()
     left = {path.parent.name for path in settings.data.rglob("seed-1_*.png")}
     assert left <= {"v-" + "b" * 32}
@@ -130,13 +129,13 @@ def test_a_clock_that_is_set_while_the_app_runs_deletes_nothing_early(by, tmp_pa
     settings = Settings(data=tmp_path, keep_hours=1)
     shelf = Shelf(tmp_path / "pictures")
     kept, deleted = shelf.put(sample_picture(1)), shelf.put(sample_picture(2))
-    trash = sweeping.Trash(shelf)
+    trash = Trash(shelf)
     trash.take([deleted.name])
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + by)
-    sweeping.sweep(settings, Shelves(shelf, shared=False))
+    sweep(settings, Shelves(shelf, shared=False))
     assert kept.exists()
-    assert len(sweeping.Trash(shelf).deletions()) == 1
+    assert len(Trash(shelf).deletions()) == 1
 
 
 def test_uploads_and_files_for_downloads_go_after_an_hour(tmp_path):
@@ -146,6 +145,6 @@ def test_uploads_and_files_for_downloads_go_after_an_hour(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 7200,) * 2)
-    sweeping.sweep(settings, Shelves(Shelf(tmp_path / "pictures"), shared=False))
+    sweep(settings, Shelves(Shelf(tmp_path / "pictures"), shared=False))
     assert not old.exists()
     assert fresh.exists()

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.page.uploads import KEPT
-from pipeline_utils.shelf.downloads import make_room
+from pipeline_utils.shelf.copies import make_room
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import Trash
 from tests.browser import Arrivals

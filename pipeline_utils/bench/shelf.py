@@ -17,9 +17,9 @@ from pipeline_utils.page.tree.layout import PAGE as TREE_PAGE
 from pipeline_utils.page.tree.layout import draw
 from pipeline_utils.picture.picture import Lineage, Picture, encode
 from pipeline_utils.recipe.recipe import Recipe
-from pipeline_utils.shelf.album import Album
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.owners import Album
 from pipeline_utils.shelf.shelf import Shelf
-from pipeline_utils.shelf.thumbnails import Thumbs
 
 _SUFFIXES = (", neon", ", sepia", ", line art")
 _SHAPE = Recipe(

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import saving
-from pipeline_utils.shelf.downloads import make_room
+from pipeline_utils.shelf.copies import make_room
 
 KEPT = 2**29  # bytes of all uploads together; the oldest make room
 _ONE = 2**26  # bytes that one request may bring

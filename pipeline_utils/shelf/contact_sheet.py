@@ -1,29 +1,27 @@
-"""A round on one page: a labelled grid of pictures, and all their files in one zip."""
+"""A round on one sheet: a labelled picture after the other, or a row for each seed and a column for each suffix."""
 
 from __future__ import annotations
 
 import bisect
 import functools
 import math
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline_utils.errors import InputError, PictureError
-from pipeline_utils.files import writing
+from pipeline_utils.errors import InputError
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.recipe.rounds import way
+from pipeline_utils.recipe.rounds import towards, way
 
 MAX_PICTURES = 64
 MIN_TILE, MAX_TILE = 256, 512  # pixels of a tile's longer side
 MARGIN = 16  # pixels
-LABEL_LINES = 3
-TITLE_LINES = 2
+ROW_LABEL = 150  # pixels, left of a row of a grid
+TITLE_LINES, LABEL_LINES, ROW_LINES = 2, 3, 6
 
-PAPER, INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
-LABEL_SIZE, TITLE_SIZE = 16, 22  # pixels
+_PAPER, _INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
+_LABEL_SIZE, _TITLE_SIZE = 16, 22  # pixels
+_LINE, _TITLE_LINE = 22, 30  # pixels from one line to the next
 # Looked for by name when a label is in a script that Pillow's own font lacks.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
@@ -37,6 +35,12 @@ _DASHES_AND_QUOTES = str.maketrans("—–‐‘’“”„", '---\'\'"""')
 _READ = 400  # characters of a label that are looked at; more never fit
 
 
+def round_sheet(pictures: Sequence[Picture], title: str | None = None) -> Image.Image:
+    """Pictures that form a grid as one with its names at the edges, others as a contact sheet. Raises as that."""
+    rows = grid_rows(pictures)
+    return _grid_sheet(rows, title or "") if rows and len(pictures) <= MAX_PICTURES else contact_sheet(pictures, title)
+
+
 def contact_sheet(pictures: Sequence[Picture], title: str | None = None) -> Image.Image:
     """1 to 64 pictures in a grid that is as square as can be, RGB, at most 4,300 pixels wide.
 
@@ -46,36 +50,71 @@ def contact_sheet(pictures: Sequence[Picture], title: str | None = None) -> Imag
     """
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise InputError("pictures", len(pictures), f"a contact sheet holds 1 to {MAX_PICTURES}")
-    # 1. Measure: one cell size for all, so that the grid stays straight with pictures of any shape.
+    # 1. Measure.
     tiles = [tile(picture.image) for picture in pictures]
-    cell = max(MIN_TILE, *(tile.width for tile in tiles))
-    tall = max(tile.height for tile in tiles)
+    wide, tall = _cell(tiles)
     columns = math.ceil(math.sqrt(len(tiles)))
-    width = columns * (cell + MARGIN) + MARGIN
     parents = {picture.lineage.parent for picture in pictures}
     labels = [label(picture, picture.id in parents) for picture in pictures]
-    title = printable(title or "")
-    large = font_for(title, TITLE_SIZE)
-    heading = wrap(title, large, width - 2 * MARGIN, TITLE_LINES)
-    fonts = [font_for(head + tail, LABEL_SIZE) for head, tail in labels]
-    texts = [[head, *wrap(tail, font, cell, LABEL_LINES - 1)] for (head, tail), font in zip(labels, fonts, strict=True)]
+    fonts = [font_for(head + tail, _LABEL_SIZE) for head, tail in labels]
+    texts = [[head, *wrap(tail, font, wide, LABEL_LINES - 1)] for (head, tail), font in zip(labels, fonts, strict=True)]
     # 2. Lay out: every row is as high as its longest label.
     rows = [range(at, min(at + columns, len(tiles))) for at in range(0, len(tiles), columns)]
-    line, title_line = LABEL_SIZE + 6, TITLE_SIZE + 8
-    heights = [tall + line * max(len(texts[i]) for i in row) + MARGIN for row in rows]
-    top = MARGIN + len(heading) * title_line + (MARGIN if heading else 0)
-    sheet = Image.new("RGB", (width, top + sum(heights) + MARGIN), PAPER)
+    heights = [tall + _LINE * max(len(texts[i]) for i in row) + MARGIN for row in rows]
+    sheet, draw, top = _titled(title or "", columns * (wide + MARGIN) + MARGIN, sum(heights) + MARGIN)
     # 3. Draw.
-    draw = ImageDraw.Draw(sheet)
-    for n, text in enumerate(heading):
-        draw.text((MARGIN, MARGIN + n * title_line), text, INK, large)
     for row, height in zip(rows, heights, strict=True):
         for column, i in enumerate(row):
-            left = MARGIN + column * (cell + MARGIN)
-            sheet.paste(tiles[i], (left + (cell - tiles[i].width) // 2, top + (tall - tiles[i].height) // 2))
-            for n, text in enumerate(texts[i]):
-                draw.text((left, top + tall + 4 + n * line), text, _FAINT if n else INK, fonts[i])
+            left = MARGIN + column * (wide + MARGIN)
+            _paste(sheet, tiles[i], left, top, wide, tall)
+            _write(draw, texts[i], left, top + tall + 4, fonts[i], below=_FAINT)
         top += height
+    return sheet
+
+
+def grid_rows(pictures: Sequence[Picture]) -> list[dict[str | None, Picture]] | None:
+    """The pictures of each row of a grid by suffix, the control under None. None where they form no grid.
+
+    In a grid each row has a control, and a suffix once at most.
+    """
+    rows: dict[str, dict[str | None, Picture]] = {}
+    for picture in pictures:
+        line = picture.lineage
+        if line.parent is None or (line.suffix is None) != line.control:
+            return None
+        row = rows.setdefault(line.parent, {})
+        if line.suffix in row:
+            return None
+        row[line.suffix] = picture
+    return list(rows.values()) if len(rows) > 1 and all(None in row for row in rows.values()) else None
+
+
+def _grid_sheet(rows: list[dict[str | None, Picture]], title: str) -> Image.Image:
+    columns = list(dict.fromkeys([None, *(suffix for row in rows for suffix in row)]))
+    # 1. Measure.
+    tiles = [{suffix: tile(picture.image) for suffix, picture in row.items()} for row in rows]
+    wide, tall = _cell([each for row in tiles for each in row.values()])
+    # 2. Names: the suffixes above, the seeds at the left, with their prompts where these differ.
+    names = [printable((suffix or "").lstrip(" ,") or "control") for suffix in columns]
+    recipes = [row[None].recipe for row in rows]
+    seeds = [towards(recipe) for recipe in recipes]
+    if len({recipe.prompt for recipe in recipes}) > 1:
+        seeds = [f"{seed}: {printable(recipe.prompt)}" for seed, recipe in zip(seeds, recipes, strict=True)]
+    font = font_for("".join(names + seeds), _LABEL_SIZE)
+    above = [wrap(name, font, wide, LABEL_LINES) for name in names]
+    head = _LINE * max(map(len, above)) + (0 if title.split() else MARGIN)
+    width = MARGIN + ROW_LABEL + len(columns) * (wide + MARGIN)
+    sheet, draw, top = _titled(title, width, head + len(rows) * (tall + MARGIN))
+    top += head
+    lefts = {suffix: MARGIN + ROW_LABEL + at * (wide + MARGIN) for at, suffix in enumerate(columns)}
+    # 3. Draw.
+    for left, lines in zip(lefts.values(), above, strict=True):
+        _write(draw, lines, left, top - 6 - _LINE * len(lines), font)
+    for row, seed in zip(tiles, seeds, strict=True):
+        _write(draw, wrap(seed, font, ROW_LABEL - MARGIN, ROW_LINES), MARGIN, top, font)
+        for suffix, each in row.items():
+            _paste(sheet, each, lefts[suffix], top, wide, tall)
+        top += tall + MARGIN
     return sheet
 
 
@@ -111,30 +150,6 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> lis
     return wrapped
 
 
-def zip_pictures(paths: Sequence[Path], file: Path) -> None:
-    """Put the files into a zip as they are, uncompressed (PNG is), in order, under their own names.
-
-    The same files give the same bytes: no dates, no machine's file modes. Raises InputError when two
-    have one name, PictureError when one cannot be read, CapacityError when the disk is full.
-    """
-    names = [path.name for path in paths]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError("pictures", twice, "each file stands once in a zip")
-    with writing(file) as stream, zipfile.ZipFile(stream, "w") as archive:
-        for path, name in zip(paths, names, strict=True):
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # stored, not deflated
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            archive.writestr(entry, _content(path))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:  # deleted meanwhile, as a rule
-        raise PictureError(f"The file {path.name} cannot be read: {error.strerror}.") from error
-
-
 def tile(image: Image.Image) -> Image.Image:
     longer = max(image.size)
     if longer < MIN_TILE:
@@ -144,6 +159,42 @@ def tile(image: Image.Image) -> Image.Image:
         size = [max(1, round(side * MAX_TILE / longer)) for side in image.size]
         return image.resize(size, Image.Resampling.LANCZOS)
     return image
+
+
+def _cell(tiles: Sequence[Image.Image]) -> tuple[int, int]:
+    """Width and height of one cell for all, so that the grid stays straight with pictures of any shape."""
+    return max(MIN_TILE, *(each.width for each in tiles)), max(each.height for each in tiles)
+
+
+def _titled(title: str, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    """A sheet with nothing but its title, what draws on it, and where its `height` pixels below the title begin."""
+    title = printable(title)
+    font = font_for(title, _TITLE_SIZE)
+    lines = wrap(title, font, width - 2 * MARGIN, TITLE_LINES)
+    top = MARGIN + _TITLE_LINE * len(lines) + (MARGIN if lines else 0)
+    sheet = Image.new("RGB", (width, top + height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, lines, MARGIN, MARGIN, font, _TITLE_LINE)
+    return sheet, draw, top
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    lines: Sequence[str],
+    left: int,
+    top: int,
+    font: ImageFont.FreeTypeFont,
+    step: int = _LINE,
+    below: tuple[int, int, int] = _INK,
+) -> None:
+    """below: the colour of all lines but the first."""
+    for n, text in enumerate(lines):
+        draw.text((left, top + n * step), text, below if n else _INK, font)
+
+
+def _paste(sheet: Image.Image, tile: Image.Image, left: int, top: int, wide: int, tall: int) -> None:
+    """In the middle of its cell."""
+    sheet.paste(tile, (left + (wide - tile.width) // 2, top + (tall - tile.height) // 2))
 
 
 def _fitting(word: str, font: ImageFont.FreeTypeFont, width: int) -> int:

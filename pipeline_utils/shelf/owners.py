@@ -1,4 +1,4 @@
-"""Whose shelf: one for everybody at this machine, or one for each visitor of a shared host.
+"""The shelves as they are looked at, and whose each is: everybody's at this machine, or a visitor's on a shared host.
 
 A visitor is known by a token that their browser drew and keeps. The folder is named by a hash of it, so
 that neither a picture's address nor a look at the disk tells the token.
@@ -15,15 +15,50 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.files import passing_over
-from pipeline_utils.shelf.album import Album
-from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.picture.picture import check_id
+from pipeline_utils.shelf.index import Card, Cards
+from pipeline_utils.shelf.shelf import Shelf, Stars
+from pipeline_utils.shelf.tree import Tree, grow
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # 128 bits
 _OWNER = re.compile(r"v-[0-9a-f]{32}")  # the name of a visitor's folder
 _OPEN = 256  # shelves of visitors kept open; the others are opened again
 _CARDS = 200_000  # pictures that the indexes of all open shelves may hold, about 160 MB
+
+
+class Album(Cards):
+    """One shelf as the page looks at it: its pictures, the tree they make, its stars, and each picture by its id.
+
+    Thread-safe. Nothing is read before it is asked for, and only what changed is read again.
+    """
+
+    def __init__(self, shelf: Shelf, keep: bool = False) -> None:
+        """keep: as for Cards."""
+        super().__init__(shelf, keep)
+        self.stars = Stars(shelf)
+        self._seen: list[Card] | None = None  # what the next two were made from
+        self._tree = Tree()
+        self._by_id: dict[str, Card] = {}
+
+    def tree(self) -> Tree:
+        """The tree of all pictures. It is shared: change nothing in it."""
+        return self._grown()[0]
+
+    def card(self, picture_id: object) -> Card:
+        """The card of a picture. Raises InputError for what is no id, or of no picture here."""
+        found = self._grown()[1].get(check_id("picture", picture_id))
+        if found is None:
+            raise InputError("picture", picture_id, "no picture here has this id")
+        return found
+
+    def _grown(self) -> tuple[Tree, dict[str, Card]]:
+        cards = self.newest_first()
+        with self._lock:
+            if cards is not self._seen:
+                self._tree, self._by_id, self._seen = grow(cards), {card.id: card for card in cards}, cards
+            return self._tree, self._by_id
 
 
 class Shelves:
@@ -39,7 +74,7 @@ class Shelves:
         self._open: OrderedDict[str, Album] = OrderedDict()
 
     def owner(self, token: object) -> str:
-        """Whose shelf a browser's token opens, as `of` takes it.
+        """Whose shelf a browser's token opens, as `album` takes it.
 
         Raises UserError for what is no token on a shared host: nobody could find again what came to that shelf.
         """
@@ -49,12 +84,8 @@ class Shelves:
             raise UserError("The app was restarted: reload the page.")
         return "v-" + hashlib.sha256(b"second-round visitor " + token.encode()).hexdigest()[:32]
 
-    def of(self, owner: str) -> Shelf:
-        """The shelf of an owner that `owner` named. Nothing is made on the disk before its first picture."""
-        return self.album(owner).shelf
-
     def album(self, owner: str) -> Album:
-        """The same shelf with its index and tree."""
+        """The shelf of an owner that `owner` named. Nothing is made on the disk before its first picture."""
         if not self.shared:
             return self._album
         if not _OWNER.fullmatch(owner):

@@ -1,4 +1,4 @@
-"""The folder of pictures. The files are the only record: there is no index to fall out of step."""
+"""The folder of pictures, and their stars. The files are the only record: there is no index to fall out of step."""
 
 from __future__ import annotations
 
@@ -96,6 +96,32 @@ def read_kept(path: Path, picture_id: str) -> Picture:
     if reading.edited or reading.picture is None or reading.picture.id != picture_id:
         raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")
     return reading.picture
+
+
+class Stars:
+    """Which pictures of a shelf have a star: an empty file each, there or not, without an index to corrupt.
+
+    Any number of threads and processes may use it.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.folder = shelf.folder / ".stars"
+
+    def ids(self) -> set[str]:
+        """The ids of all pictures with a star."""
+        with passing_over(self.folder):
+            return set(os.listdir(self.folder))
+        return set()
+
+    def set(self, picture_id: str, on: bool) -> None:
+        """Gives a star, or takes it. Raises InputError for what is no id, UserError when it cannot be kept."""
+        path = self.folder / check_id("picture", picture_id)
+        with saving(self.folder):
+            if on:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            else:
+                path.unlink(missing_ok=True)
 
 
 def picture_id(name: str) -> str | None:

@@ -1,11 +1,16 @@
-"""Pictures that were deleted: kept aside for a day, so that deleting can be undone. The folders are the list."""
+"""What leaves a shelf: pictures that were deleted, kept aside for a day, and whatever goes by its age.
+
+That are files for one download, uploads, what was deleted, and pictures where a setting says so.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,10 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.files import age, passing_over, saving
+from pipeline_utils.files import age, delete_aged, delete_old, passing_over, saving
+from pipeline_utils.settings import Settings
+from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf, picture_id
 
 KEEP_HOURS = 24
+_KEEP = 3600  # seconds; uploads and files for one download
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[0-9]{10}-[0-9a-f]{16}")  # when it was deleted: seconds, then ns in 8 digits; then chance
 
 
@@ -148,3 +157,38 @@ class Trash:
                 (self.folder / name).rmdir()
             elif not os.listdir(self.folder / name):
                 os.rename(self.folder / name, self._spare)
+
+
+def start_sweeping(settings: Settings, shelves: Shelves) -> None:
+    """Sweeps again and again, aside."""
+
+    def run() -> None:
+        while True:
+            try:
+                sweep(settings, shelves)
+            except Exception:  # nobody would notice that it has ended
+                _log.exception("Not swept")
+            time.sleep(min(600, max(1, settings.keep_hours * 900 or 600)))
+
+    threading.Thread(target=run, name="sweep", daemon=True).start()
+
+
+def sweep(settings: Settings, shelves: Shelves) -> None:
+    """Once over everything. Whatever is wrong with one folder is logged once, and the others have their turn."""
+    for name in ("uploads", "downloads"):
+        with passing_over(settings.cache / name):
+            delete_aged(settings.cache / name, _KEEP)
+    with passing_over(shelves.root.folder):
+        for folder in shelves.folders():
+            with passing_over(folder):
+                Trash(Shelf(folder, make=False)).purge()
+                if settings.keep_hours:
+                    sweep_pictures(folder, settings.keep_hours * 3600)
+
+
+def sweep_pictures(folder: Path, seconds: float) -> None:
+    """Deletes pictures of a shelf that are older, and what belongs to them: stars, thumbnails, what was deleted."""
+    for path in Shelf(folder, make=False):
+        delete_old(path, seconds)
+    for kind in (".stars", ".thumbs", ".trash"):
+        delete_aged(folder / kind, seconds)

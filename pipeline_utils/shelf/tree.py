@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline_utils.recipe.rounds import MAX_PICTURES
-from pipeline_utils.shelf.card import Card
+from pipeline_utils.shelf.index import Card
 
 
 @dataclass(frozen=True, eq=False)

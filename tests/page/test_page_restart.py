@@ -154,7 +154,7 @@ def shared(tiny_sd_folder, tmp_path):
 
 
 def test_a_forgotten_visit_is_put_together_from_what_its_page_shows(shared):
-    shelf = shared.shelves.of(shared.shelves.owner(ADA))
+    shelf = shared.shelves.album(shared.shelves.owner(ADA)).shelf
     first = [event.picture for event in made(shared.first_round("a fox", "0-3", num_inference_steps=1, shelf=shelf))]
     second = [event.picture for event in made(shared.second_round(first[2], [", neon"], shelf=shelf))]
     here = {
@@ -199,7 +199,7 @@ def test_a_forgotten_visit_is_not_given_another_model_than_its_page_shows(shared
 
 def test_many_visits_are_kept_in_bounds_and_a_dropped_one_comes_back(shared, monkeypatch):
     monkeypatch.setattr("pipeline_utils.page.visitor.visits._KEPT", 3)
-    shelf = shared.shelves.of(shared.shelves.owner(ADA))
+    shelf = shared.shelves.album(shared.shelves.owner(ADA)).shelf
     first = [event.picture for event in made(shared.first_round("a fox", "0", num_inference_steps=1, shelf=shelf))]
     visits = Visits(shared)
     visit = visits.of({"token": ADA}, "a page")

@@ -18,9 +18,9 @@ from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.proof.replay import verify
-from pipeline_utils.shelf.album import Album
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.owners import Album
 from pipeline_utils.shelf.shelf import Shelf
-from pipeline_utils.shelf.thumbnails import Thumbs
 from pipeline_utils.studio import Studio
 from tests.making import made, studio
 

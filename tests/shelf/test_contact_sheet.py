@@ -11,8 +11,17 @@ from PIL import Image, ImageFont
 
 from pipeline_utils.errors import CapacityError, InputError
 from pipeline_utils.picture.picture import Lineage, Picture
-from pipeline_utils.shelf.contact_sheet import LABEL_LINES, MARGIN, contact_sheet, font_for, label, wrap, zip_pictures
-from pipeline_utils.shelf.grid_sheet import grid_rows, round_sheet
+from pipeline_utils.shelf.contact_sheet import (
+    LABEL_LINES,
+    MARGIN,
+    contact_sheet,
+    font_for,
+    grid_rows,
+    label,
+    round_sheet,
+    wrap,
+)
+from pipeline_utils.shelf.copies import zip_pictures
 from pipeline_utils.shelf.shelf import Shelf
 
 

@@ -24,14 +24,12 @@ from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import encode
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf import thumbnails as thumbs
-from pipeline_utils.shelf.album import Album
-from pipeline_utils.shelf.card import Card
-from pipeline_utils.shelf.shelf import Shelf
-from pipeline_utils.shelf.stars import Stars
-from pipeline_utils.shelf.sweeping import sweep_pictures
-from pipeline_utils.shelf.thumbnails import Thumbs
-from pipeline_utils.shelf.trash import KEEP_HOURS, Trash
+from pipeline_utils.shelf import copies
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.index import Card
+from pipeline_utils.shelf.owners import Album
+from pipeline_utils.shelf.shelf import Shelf, Stars
+from pipeline_utils.shelf.trash import KEEP_HOURS, Trash, sweep_pictures
 from pipeline_utils.shelf.tree import grow
 from pipeline_utils.studio import Studio
 
@@ -136,7 +134,7 @@ def test_a_thumbnail_that_cannot_be_made_is_done_without(shelf, monkeypatch):
     path = shelf.put(large)
     album = Album(shelf)
     card = album.card(large.id)
-    monkeypatch.setattr(thumbs, "_PATIENCE", 0)
+    monkeypatch.setattr(copies, "_PATIENCE", 0)
     assert Thumbs(shelf).of(card) == path
     monkeypatch.undo()
     path.write_bytes(b"damaged")

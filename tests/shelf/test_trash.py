@@ -9,8 +9,7 @@ import pytest
 from fuzz_picture import sample_picture
 
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.shelf.shelf import Shelf
-from pipeline_utils.shelf.stars import Stars
+from pipeline_utils.shelf.shelf import Shelf, Stars
 from pipeline_utils.shelf.trash import KEEP_HOURS, Trash
 
 

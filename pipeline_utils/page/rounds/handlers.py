@@ -26,9 +26,8 @@ from pipeline_utils.page.toasts import shown_as_toast, tell
 from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
 from pipeline_utils.page.visitor.visits import Visits, said, show
 from pipeline_utils.recipe.rounds import parse_seeds
-from pipeline_utils.shelf.contact_sheet import zip_pictures
-from pipeline_utils.shelf.downloads import place_for
-from pipeline_utils.shelf.grid_sheet import round_sheet
+from pipeline_utils.shelf.contact_sheet import round_sheet
+from pipeline_utils.shelf.copies import place_for, zip_pictures
 from pipeline_utils.studio import Studio
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline_utils.page.rounds.html import url
 from pipeline_utils.page.visitor.pictures import flagged, image, label, words
 from pipeline_utils.page.visitor.visit import shorten
-from pipeline_utils.shelf.card import Card
-from pipeline_utils.shelf.thumbnails import Thumbs
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.index import Card
 from pipeline_utils.shelf.trash import KEEP_HOURS, Deletion
 
 _LOOK = 24  # pictures of one deletion that the trash shows

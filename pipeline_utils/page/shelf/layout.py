@@ -16,11 +16,9 @@ from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import said
 from pipeline_utils.page.wiring import HERE, Page
 from pipeline_utils.recipe.recipe import MAX_SEED, check_text
-from pipeline_utils.shelf.album import Album
-from pipeline_utils.shelf.card import Card
-from pipeline_utils.shelf.contact_sheet import zip_pictures
-from pipeline_utils.shelf.downloads import place_for
-from pipeline_utils.shelf.thumbnails import Thumbs
+from pipeline_utils.shelf.copies import Thumbs, place_for, zip_pictures
+from pipeline_utils.shelf.index import Card
+from pipeline_utils.shelf.owners import Album
 from pipeline_utils.shelf.trash import Trash
 
 MAX_SELECTED = 1_000  # pictures that one click deletes or packs

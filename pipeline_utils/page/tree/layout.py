@@ -11,8 +11,8 @@ from pipeline_utils.page.toasts import shown_as_toast
 from pipeline_utils.page.visitor.pictures import MOST, QUICK, Pictures, flagged, image, label, shown, words
 from pipeline_utils.page.visitor.visit import Visit, shorten
 from pipeline_utils.page.wiring import Page
-from pipeline_utils.shelf.card import Card
-from pipeline_utils.shelf.thumbnails import Thumbs
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.index import Card
 from pipeline_utils.shelf.tree import Branch, Tree
 
 PAGE = 240  # pictures shown at first, and more with each "Show older"

@@ -16,8 +16,8 @@ from pipeline_utils.page.visitor import visits
 from pipeline_utils.page.visitor.visit import Visit, shorten
 from pipeline_utils.page.visitor.visits import said
 from pipeline_utils.page.wiring import HERE, LOOK, PICK, Page
-from pipeline_utils.shelf.card import Card
-from pipeline_utils.shelf.thumbnails import Thumbs
+from pipeline_utils.shelf.copies import Thumbs
+from pipeline_utils.shelf.index import Card
 
 MOST = 100_000  # pictures that a page is asked to show
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "js": HERE}

@@ -13,8 +13,7 @@ from pipeline_utils.picture.picture import Picture
 from pipeline_utils.proof.comparison import resemblance
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
-from pipeline_utils.shelf.album import Album
-from pipeline_utils.shelf.owners import Shelves
+from pipeline_utils.shelf.owners import Album, Shelves
 from pipeline_utils.shelf.shelf import Shelf, read_kept
 
 MAX_ROUNDS = 12  # on the page; the tree and the shelf have them all

@@ -17,7 +17,7 @@ from pipeline_utils.errors import InputError, PictureError, UserError
 from pipeline_utils.page.visitor.visit import MAX_ROUNDS, RoundShown, Tile, Visit, compared
 from pipeline_utils.picture.picture import check_id
 from pipeline_utils.recipe.rounds import Place, Round
-from pipeline_utils.shelf.album import Album
+from pipeline_utils.shelf.owners import Album
 from pipeline_utils.shelf.shelf import read_kept
 from pipeline_utils.shelf.tree import Branch
 from pipeline_utils.studio import Studio

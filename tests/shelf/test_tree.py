@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import replace
 
-from pipeline_utils.shelf.card import Card
+from pipeline_utils.shelf.index import Card
 from pipeline_utils.shelf.tree import grow
 
 BASE = Card("", "", 0, "m", "a fox", 0, "seed 0", 64, 64, 1, None, None, False, "s")

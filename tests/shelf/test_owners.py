@@ -19,15 +19,15 @@ def shared(tmp_path) -> Shelves:
 def test_at_one_machine_all_have_the_one_shelf_whatever_their_browser_says(tmp_path):
     shelves = Shelves(Shelf(tmp_path), shared=False)
     for token in (ADA, None, "../..", 7):
-        assert shelves.of(shelves.owner(token)) is shelves.root
+        assert shelves.album(shelves.owner(token)).shelf is shelves.root
 
 
 def test_on_a_shared_host_a_token_opens_the_same_shelf_again_and_no_other(shared):
-    ada, ben = (shared.of(shared.owner(token)) for token in (ADA, BEN))
+    ada, ben = (shared.album(shared.owner(token)).shelf for token in (ADA, BEN))
     made = sample_picture()
     ada.put(made)
     again = Shelves(Shelf(shared.root.folder), shared=True)  # after a restart
-    assert again.of(again.owner(ADA)).read(made.id) == made
+    assert again.album(again.owner(ADA)).shelf.read(made.id) == made
     for other in (ben, shared.root):
         assert list(other) == []
         with pytest.raises(InputError):
@@ -55,11 +55,11 @@ def test_what_is_no_token_opens_no_shelf(shared, token):
 @pytest.mark.parametrize("owner", ["", "..", "v-", "v-" + "0" * 31, "v-" + "g" * 32, "/etc", "v-" + "0" * 32 + "/.."])
 def test_only_names_of_owners_become_folders(shared, owner):
     with pytest.raises(ValueError, match="owner"):
-        shared.of(owner)
+        shared.album(owner)
 
 
 def test_looking_makes_no_folder_but_the_first_picture_does(shared):
-    shelf = shared.of(shared.owner(ADA))
+    shelf = shared.album(shared.owner(ADA)).shelf
     assert list(shelf) == []
     assert list(shared.folders()) == [shared.root.folder]
     shelf.put(sample_picture())
@@ -76,10 +76,10 @@ def test_a_visit_has_the_shelf_of_its_owner_and_none_without_one(shared):
 
 
 def test_a_shelf_stays_the_same_while_thousands_of_others_are_opened(shared):
-    first = shared.of(shared.owner(ADA))
+    first = shared.album(shared.owner(ADA)).shelf
     first.put(sample_picture())
     for n in range(1000):
-        shared.of(shared.owner(f"{n:032x}"))
+        shared.album(shared.owner(f"{n:032x}"))
     assert len(shared._open) <= 256
     assert shared.album(shared.owner(ADA)) is shared.album(shared.owner(ADA))
-    assert list(shared.of(shared.owner(ADA))) == list(first)
+    assert list(shared.album(shared.owner(ADA)).shelf) == list(first)

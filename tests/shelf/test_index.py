@@ -10,8 +10,8 @@ from fuzz_picture import foreign_png, sample_picture
 from pipeline_utils.errors import PictureError
 from pipeline_utils.picture.picture import encode, read_head
 from pipeline_utils.picture.png import MAX_HEAD, SIGNATURE
-from pipeline_utils.shelf import cards
-from pipeline_utils.shelf.cards import Cards
+from pipeline_utils.shelf import index
+from pipeline_utils.shelf.index import Cards
 from pipeline_utils.shelf.shelf import Shelf
 
 
@@ -28,7 +28,7 @@ def reads(monkeypatch) -> list[str]:
         seen.append(path.name)
         return read_head(path)
 
-    monkeypatch.setattr(cards, "read_head", watched)
+    monkeypatch.setattr(index, "read_head", watched)
     return seen
 
 
@@ -47,39 +47,39 @@ def test_pictures_come_newest_first_and_a_new_one_is_read_alone(shelf, monkeypat
     made = [sample_picture(seed) for seed in (5, 1, 9)]
     for picture in made:
         shelf.put(picture)
-    index = Cards(shelf)
-    assert [card.id for card in index.newest_first()] == [picture.id for picture in made[::-1]]
-    seen, before = reads(monkeypatch), index.newest_first()
-    assert index.newest_first() is before
+    cards = Cards(shelf)
+    assert [card.id for card in cards.newest_first()] == [picture.id for picture in made[::-1]]
+    seen, before = reads(monkeypatch), cards.newest_first()
+    assert cards.newest_first() is before
     shelf.put(sample_picture(2))
-    assert [card.seed for card in index.newest_first()] == [2, 9, 1, 5]
+    assert [card.seed for card in cards.newest_first()] == [2, 9, 1, 5]
     assert len(seen) == 1
     assert len(before) == 3
     shelf.get(made[1].id).unlink()
-    assert [card.seed for card in index.newest_first()] == [2, 9, 5]
+    assert [card.seed for card in cards.newest_first()] == [2, 9, 5]
     assert len(seen) == 1
 
 
 def test_a_folder_that_did_not_change_is_not_even_listed_and_one_that_just_did_is(shelf, monkeypatch):
     shelf.put(sample_picture(1))
-    index = Cards(shelf)
-    index.newest_first()
+    cards = Cards(shelf)
+    cards.newest_first()
     shelf.put(sample_picture(2))  # perhaps within the same tick of the folder's clock
-    assert len(index.newest_first()) == 2
+    assert len(cards.newest_first()) == 2
     os.utime(shelf.folder, (1, 1))
-    index.newest_first()
+    cards.newest_first()
     monkeypatch.setattr(Shelf, "listing", None)
-    assert len(index.newest_first()) == 2
+    assert len(cards.newest_first()) == 2
 
 
 def test_a_file_that_was_written_again_is_read_again(shelf):
     path = shelf.put(sample_picture(1))
-    index = Cards(shelf)
-    index.newest_first()
+    cards = Cards(shelf)
+    cards.newest_first()
     path.write_bytes(b"no picture any more")
-    assert index.newest_first() == []
+    assert cards.newest_first() == []
     shelf.put(sample_picture(1))
-    assert len(index.newest_first()) == 1
+    assert len(cards.newest_first()) == 1
 
 
 def test_files_that_are_not_what_their_name_says_are_left_out_and_read_once(shelf, monkeypatch):
@@ -95,10 +95,10 @@ def test_files_that_are_not_what_their_name_says_are_left_out_and_read_once(shel
     }
     for letter, content in hostile.items():
         (shelf.folder / f"seed-1_{letter * 16}.png").write_bytes(content)
-    seen, index = reads(monkeypatch), Cards(shelf)
-    assert [card.file for card in index.newest_first()] == [good.name]
+    seen, cards = reads(monkeypatch), Cards(shelf)
+    assert [card.file for card in cards.newest_first()] == [good.name]
     assert len(seen) == 7
-    index.newest_first()
+    cards.newest_first()
     assert len(seen) == 7
 
 
@@ -120,7 +120,7 @@ def test_pictures_of_one_series_differ_in_their_seed_alone(shelf):
 
 
 def test_a_shelf_beyond_the_bound_lists_its_newest(shelf, monkeypatch):
-    monkeypatch.setattr(cards, "MAX_CARDS", 3)
+    monkeypatch.setattr(index, "MAX_CARDS", 3)
     for seed in range(5):
         shelf.put(sample_picture(seed))
     assert [card.seed for card in Cards(shelf).newest_first()] == [4, 3, 2]
@@ -128,14 +128,14 @@ def test_a_shelf_beyond_the_bound_lists_its_newest(shelf, monkeypatch):
 
 def test_a_shelf_whose_folder_is_not_there_yet_is_empty(tmp_path):
     shelf = Shelf(tmp_path / "later", make=False)
-    index = Cards(shelf)
-    assert index.newest_first() == []
+    cards = Cards(shelf)
+    assert cards.newest_first() == []
     shelf.put(sample_picture())
-    assert len(index.newest_first()) == 1
+    assert len(cards.newest_first()) == 1
 
 
 def test_after_a_restart_the_kept_index_spares_reading_and_never_outlives_a_change(shelf, monkeypatch):
-    monkeypatch.setattr(cards, "_WORTH_KEEPING", 3)
+    monkeypatch.setattr(index, "_WORTH_KEEPING", 3)
     paths = [shelf.put(sample_picture(seed, prompt="a <fox> ünïcode")) for seed in range(4)]
     before = Cards(shelf, keep=True).newest_first()
     seen = reads(monkeypatch)
@@ -164,7 +164,7 @@ def test_after_a_restart_the_kept_index_spares_reading_and_never_outlives_a_chan
     ],
 )
 def test_a_kept_index_that_is_damaged_is_made_anew(shelf, monkeypatch, content):
-    monkeypatch.setattr(cards, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(index, "_WORTH_KEEPING", 1)
     shelf.put(sample_picture(1))
     before = Cards(shelf, keep=True).newest_first()
     file = shelf.folder / ".index.json"
@@ -179,7 +179,7 @@ def test_a_kept_index_that_is_damaged_is_made_anew(shelf, monkeypatch, content):
 
 
 def test_without_being_asked_to_nothing_is_kept(shelf, monkeypatch):
-    monkeypatch.setattr(cards, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(index, "_WORTH_KEEPING", 1)
     shelf.put(sample_picture(1))
     Cards(shelf).newest_first()
     assert [path.suffix for path in shelf.folder.iterdir()] == [".png"]
