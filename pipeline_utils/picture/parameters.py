@@ -75,7 +75,7 @@ def parse(text: str) -> tuple[dict, list[str]]:
     """
     lines = text.strip().split("\n")
     at, settings = _settings(lines)
-    prompt, negative = _prompts(lines[:at]) if settings else (None, None)
+    prompt, negative = _prompts("\n".join(lines[:at])) if settings else (None, None)
     scheduler, spacing = _scheduler(settings.get("Sampler", ""), settings.get("Schedule type", ""))
     width, height = settings["Size"].split("x") if _SIZE.fullmatch(settings.get("Size", "")) else (None, None)
     found = {
@@ -98,14 +98,11 @@ def parse(text: str) -> tuple[dict, list[str]]:
 
 def _settings(lines: list[str]) -> tuple[int, dict[str, str]]:
     """(index of the line of settings, its pairs and those of the lines after it)."""
-    for at in range(len(lines) - 1, -1, -1):
-        if lines[at].lstrip().startswith("Steps:"):
-            break
-    else:
-        at = len(lines) - 1
-        if len(_pairs(lines[at])) < 3:  # a prompt, or the text of another tool
-            return len(lines), {}
+    starts = [at for at, line in enumerate(lines) if line.lstrip().startswith("Steps:")]
+    at = starts[-1] if starts else len(lines) - 1
     settings = _pairs(lines[at])
+    if not starts and len(settings) < 3:  # a prompt, or the text of another tool
+        return len(lines), {}
     for line in lines[at + 1 :]:  # extensions add lines of one pair, such as "Template: ..."
         key, colon, value = line.partition(":")
         if colon:
@@ -132,12 +129,9 @@ def _unquoted(value: str) -> str:
     return value
 
 
-def _prompts(lines: list[str]) -> tuple[str, str]:
-    for at, line in enumerate(lines):
-        if line.lstrip().startswith(_NEGATIVE):
-            negative = [line.lstrip().removeprefix(_NEGATIVE), *lines[at + 1 :]]
-            return "\n".join(lines[:at]).strip(), "\n".join(negative).strip()
-    return "\n".join(lines).strip(), ""
+def _prompts(text: str) -> tuple[str, str]:
+    prompt, *negative = re.split(rf"(?m)^[^\S\n]*{_NEGATIVE}", text, maxsplit=1)
+    return prompt.strip(), "".join(negative).strip()
 
 
 def _scheduler(label: str, spacing: str) -> tuple[str | None, str | None]:
