@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import gradio as gr
@@ -20,23 +21,28 @@ from pipeline_utils.models.sources import list_models
 from pipeline_utils.page import theme
 from pipeline_utils.page.answers import Answering, misfit
 from pipeline_utils.page.guard import MAX_UPLOAD, Guard
-from pipeline_utils.page.proof import layout as ui_proof
 from pipeline_utils.page.rounds import html as view
 from pipeline_utils.page.rounds.exploring import Exploring
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.rounds.panels import fields
 from pipeline_utils.page.share import layout as ui_share
-from pipeline_utils.page.shelf import layout as ui_shelf
 from pipeline_utils.page.suffixes import layout as ui_next
-from pipeline_utils.page.tree import layout as ui_tree
 from pipeline_utils.page.uploads import Uploads
-from pipeline_utils.page.verify import layout as ui_verify
 from pipeline_utils.page.visitor import pictures
 from pipeline_utils.page.wiring import HERE, LOOK, PICK, RUN, Page, Parts
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio
 
 _ROUNDS = 16  # rounds that may be under way at once; they take turns step by step
+
+
+# Each is the folder of its name, whose build(page, tab) lays it out. Without its line and its folder the rest stands.
+TABS = (
+    "tree",
+    "shelf",
+    "verify",
+    "proof",
+)
 
 
 def launching(settings: Settings) -> dict[str, Any]:
@@ -81,12 +87,9 @@ def build_page(studio: Studio) -> gr.Blocks:
             with gr.Tab("Rounds", id="rounds"):
                 page = rounds_tab(studio, tabs)
                 pictures.wire(page)
-            for name, build in (("Tree", ui_tree.build), ("Shelf", ui_shelf.build)):
-                with gr.Tab(name, id=name.lower()) as tab:
-                    build(page, tab)
-            for name, build in (("Verify", ui_verify.build), ("Proof", ui_proof.build)):
-                with gr.Tab(name, id=name.lower()):
-                    build(studio)
+            for name in TABS:
+                with gr.Tab(name.capitalize(), id=name) as tab:
+                    resolve_name(f"pipeline_utils.page.{name}.layout:build")(page, tab)
         for name, function in endpoints(studio).items():
             _endpoint(demo, name, function)
     # api_open=False: nobody runs a queued event past the queue and its limits.

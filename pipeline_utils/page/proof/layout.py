@@ -13,6 +13,7 @@ import gradio as gr
 from pipeline_utils.api import session, told, under_way
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.turns import streamed
+from pipeline_utils.page.wiring import Page
 from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, Result, run
 from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.studio import Studio
@@ -43,8 +44,9 @@ deterministic batch generation, and tries it out on the model that is loaded. Ot
 _WORDS = {True: ("green", "As said."), False: ("red", "Not as said."), None: ("none", "Not available here.")}
 
 
-def build(studio: Studio) -> None:
+def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
+    studio = page.handlers.studio
     gr.HTML(INTRO, elem_id="proof-intro")
     with gr.Row(elem_id="proof-go"):
         every = gr.Button("Run all", variant="primary", elem_id="proof-run-all", min_width=0, scale=0)

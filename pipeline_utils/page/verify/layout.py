@@ -17,6 +17,7 @@ from pipeline_utils.api import open_reading, told, under_way
 from pipeline_utils.engine.engine import Step
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.page.wiring import Page
 from pipeline_utils.proof.replay import checking
 from pipeline_utils.proof.verdict import Claim, Verdict
 from pipeline_utils.studio import Studio
@@ -51,8 +52,9 @@ and measured.</p>
 """
 
 
-def build(studio: Studio) -> None:
+def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
+    studio = page.handlers.studio
     gr.HTML(INTRO, elem_id="verify-intro")
     file = gr.File(label="PNG", file_types=[".png"], type="filepath", height=140, elem_id="verify-file")
     with gr.Accordion("Or paste a recipe", open=False, elem_id="verify-paste"):
