@@ -51,14 +51,13 @@ class Made:
 
 
 RoundEvent = Waiting | Started | Step | Made | Refused
-Make = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool, Callable[[engine.Event], None]], None]
 
 
 class Studio:
     """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
 
     def __init__(
-        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make = engine.make
+        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: engine.Make = engine.make
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)

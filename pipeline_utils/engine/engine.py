@@ -64,6 +64,8 @@ class Refused:
 
 
 Event = Step | Finished | Refused
+# What makes a round: `make` here, or a stand-in that makes it elsewhere.
+Make = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool, Callable[[Event], None]], None]
 
 
 def generate(

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.engine import Event, Step
+from pipeline_utils.engine.engine import Event, Make, Step
 from pipeline_utils.engine.lanes import STEPS, LanesDisagree, why_one_lane
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
@@ -52,7 +52,7 @@ def loans(recipes: Sequence[Recipe]) -> list[list[int]]:
     return plan
 
 
-def lent(models: Models) -> Callable[..., None]:
+def lent(models: Models) -> Make:
     """A stand-in for engine.make that borrows the GPU. Elsewhere the decorator does nothing.
 
     Only recipes go into the forked process and only events come out of it, because both are

@@ -38,7 +38,7 @@ class Place(Protocol):
     models: Models
     turns: Turns
     device: Device
-    make: Callable[..., None]  # as engine.make
+    make: engine.Make
 
 
 def verify(
@@ -174,7 +174,7 @@ class Process:
     device: Device
     models: Models
     turns: Turns = field(default_factory=Turns)
-    make: Callable[..., None] = engine.make
+    make: engine.Make = engine.make
 
 
 def replayed(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture.picture import Reading, check_fingerprint, pixel_sha256
-from pipeline_utils.proof.comparison import Difference
 from pipeline_utils.recipe.recipe import Recipe, parse_json
+
+if TYPE_CHECKING:  # commands that only read files do without numpy, and answer at once
+    from pipeline_utils.proof.comparison import Difference
 
 ALIKE = 0.95  # SSIM from which two pictures are called alike
 _LINES = 3  # differing lines of a fingerprint that a sentence names
