@@ -33,7 +33,7 @@ def content_hash(path: Path) -> str:
         folder = path.with_suffix("")
     if (folder / "model_index.json").is_file():
         add("model_index.json", folder / "model_index.json")
-        for part in sorted(list_parts(read_json(folder / "model_index.json"))):
+        for part in sorted(list_parts(folder)):
             for file in sorted((folder / part).rglob("*")):
                 if file.suffix in _DECISIVE:
                     add(file.relative_to(folder).as_posix(), file)
@@ -52,7 +52,7 @@ def cached(source: str, revision: str, dtype: str) -> tuple[Path, str | None] | 
     for variant in variants(dtype):
         try:
             folder = download(source, revision, variant, local_files_only=True)
-            if _read(folder, variant) is not None:
+            if _list_files(folder, variant) is not None:
                 return folder, variant
         except Exception:  # whatever is wrong with it, it is not here; loading it says why
             continue
@@ -82,17 +82,16 @@ def same(source: str, one: str, other: str, dtype: str) -> bool:
     here = [cached(source, commit, dtype) for commit in (one, other)]
     if None in here:
         return False
-    first, second = (_read(*each) for each in here)
+    first, second = (_list_files(*each) for each in here)
     return first.keys() == second.keys() and all(
         file.resolve() == second[name].resolve() or _file_hash(file) == _file_hash(second[name])
         for name, file in first.items()
     )
 
 
-def _read(folder: Path, variant: str | None) -> dict[str, Path] | None:
+def _list_files(folder: Path, variant: str | None) -> dict[str, Path] | None:
     """The files that loading a pipeline folder reads, by relative name; None where one is missing."""
-    index = folder / "model_index.json"
-    found, parts = [index], list_parts(read_json(index))
+    found, parts = [folder / "model_index.json"], list_parts(folder)
     if not parts or (variant and not any(folder.glob(f"*/*.{variant}*.safetensors"))):
         return None
     for part, (_, kind) in parts.items():

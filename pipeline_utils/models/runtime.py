@@ -20,7 +20,6 @@ from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import revisions
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
-from pipeline_utils.models.revisions import content_hash
 from pipeline_utils.models.sources import choose_lanes, describe_folder
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
@@ -127,10 +126,10 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
         source = Path(spec.source)
         if spec.is_local and source.is_file():
             spec, pipe = _load_file(spec, options)
-            revision = content_hash(source)
+            revision = revisions.content_hash(source)
         elif spec.is_local:
             pipe = DiffusionPipeline.from_pretrained(source, use_safetensors=True, **options)
-            revision = content_hash(source)
+            revision = revisions.content_hash(source)
         else:
             folder, variant = _snapshot(spec, dtype)
             revision = folder.name

@@ -101,9 +101,8 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
 
     Raises ModelError when the folder is no text-to-image pipeline that the app supports.
     """
-    index = read_json(folder / "model_index.json")
-    family = index.get("_class_name")
-    parts = list_parts(index)
+    family = read_json(folder / "model_index.json").get("_class_name")
+    parts = list_parts(folder)
     if isinstance(family, list) or any(library not in _LIBRARIES for library, _ in parts.values()):
         raise ModelError(f"{spec.title} brings its own code, which is not run here.")
     if family not in FAMILIES:
@@ -143,11 +142,11 @@ def _weigh(part: Path) -> int:
     return sum({name: size for name, size in sizes.items() if name.count(".") == 1}.values()) or sum(sizes.values())
 
 
-def list_parts(index: dict) -> dict[str, tuple[str, str]]:
+def list_parts(folder: Path) -> dict[str, tuple[str, str]]:
     """(library, class) by name of the parts that a model_index.json lists, which are folders beside it."""
     return {
         name: (str(value[0]), str(value[1]))
-        for name, value in index.items()
+        for name, value in read_json(folder / "model_index.json").items()
         if not name.startswith("_") and isinstance(value, list) and len(value) == 2 and value[0] is not None
     }
 

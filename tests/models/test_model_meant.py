@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models import runtime
+from pipeline_utils.models import revisions, runtime
 from pipeline_utils.page.share.handlers import Share
 from pipeline_utils.picture.picture import Picture, decode, encode
 from pipeline_utils.proof.replay import verify
@@ -97,7 +97,7 @@ def test_a_folder_under_another_name_makes_second_rounds_and_grids_as_it_is_veri
 def test_the_bundled_model_in_a_folder_of_another_name_is_found_though_another_was_started(tiny_sd_folder, tmp_path):
     models = Models(Settings(model=str(tiny_sd_folder)), runtime.Device("cpu", False, "none"))
     bundled = models.spec("emoji-sd")
-    revision = runtime.content_hash(Path(bundled.source))
+    revision = revisions.content_hash(Path(bundled.source))
     assert models.meant("local:my copy", revision).source == bundled.source
 
 
@@ -199,7 +199,7 @@ def test_a_replay_in_another_format_waits_for_the_rounds_that_run(tiny_sd_folder
 
 def test_a_link_is_of_the_model_with_its_content_and_says_what_other_weights_do(tiny_sd_folder, tmp_path):
     here = studio(tiny_sd_folder, tmp_path / "shelf")
-    link = {"prompt": "a cat", "model": "local:former name", "revision": runtime.content_hash(tiny_sd_folder)}
+    link = {"prompt": "a cat", "model": "local:former name", "revision": revisions.content_hash(tiny_sd_folder)}
 
     def note(**changes) -> str:
         request = SimpleNamespace(query_params={**link, **changes})

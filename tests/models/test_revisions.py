@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipeline_utils.models import runtime
+from pipeline_utils.models import revisions
 from tests import tiny
 
 
 def test_a_revision_does_not_change_with_the_name_or_place_of_a_folder(tiny_sd_folder, tmp_path):
     moved = shutil.copytree(tiny_sd_folder, tmp_path / "elsewhere" / "renamed")
-    assert runtime.content_hash(moved) == runtime.content_hash(tiny_sd_folder)
+    assert revisions.content_hash(moved) == revisions.content_hash(tiny_sd_folder)
 
 
 @pytest.mark.parametrize("notes", ["README.md", "second_round.json", "preview.json", "LICENSE.txt", "samples/a.json"])
@@ -20,7 +20,7 @@ def test_a_revision_does_not_change_with_notes_beside_the_model(tiny_sd_folder, 
     copy = shutil.copytree(tiny_sd_folder, tmp_path / "copy")
     (copy / notes).parent.mkdir(exist_ok=True)
     (copy / notes).write_text("{}")
-    assert runtime.content_hash(copy) == runtime.content_hash(tiny_sd_folder)
+    assert revisions.content_hash(copy) == revisions.content_hash(tiny_sd_folder)
 
 
 @pytest.mark.parametrize(
@@ -36,23 +36,23 @@ def test_a_revision_does_not_change_with_notes_beside_the_model(tiny_sd_folder, 
 )
 def test_a_revision_changes_with_one_byte_of_weights_or_configuration(tiny_sd_folder, tmp_path, part):
     copy = shutil.copytree(tiny_sd_folder, tmp_path / "copy")
-    before = runtime.content_hash(copy)
+    before = revisions.content_hash(copy)
     data = (copy / part).read_bytes()
     weights = part.endswith(".safetensors")
     (copy / part).write_bytes(data[:-1] + bytes([data[-1] ^ 1]) if weights else data + b" ")
-    assert runtime.content_hash(copy) != before == runtime.content_hash(tiny_sd_folder)
+    assert revisions.content_hash(copy) != before == revisions.content_hash(tiny_sd_folder)
 
 
 def test_the_revision_of_a_checkpoint_covers_its_weights_and_its_configuration(tmp_path):
     file = tiny.tiny_single_file(tmp_path)
-    first = runtime.content_hash(file)
+    first = revisions.content_hash(file)
     renamed = shutil.copy(file, tmp_path / "other.safetensors")
     shutil.copytree(tmp_path / "tiny", tmp_path / "other")
-    assert runtime.content_hash(Path(renamed)) == first
+    assert revisions.content_hash(Path(renamed)) == first
     weights = load_file(renamed)
     weights["model.diffusion_model.out.2.bias"] += 1
     save_file(weights, renamed)
-    assert runtime.content_hash(Path(renamed)) != first
+    assert revisions.content_hash(Path(renamed)) != first
     config = tmp_path / "tiny" / "scheduler" / "scheduler_config.json"
     config.write_text(config.read_text().replace("0.012", "0.013"))
-    assert runtime.content_hash(file) != first
+    assert revisions.content_hash(file) != first
