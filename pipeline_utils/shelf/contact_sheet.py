@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture.picture import Picture
@@ -67,7 +67,8 @@ def contact_sheet(pictures: Sequence[Picture], title: str | None = None) -> Imag
         for column, i in enumerate(row):
             left = MARGIN + column * (wide + MARGIN)
             _paste(sheet, tiles[i], left, top, wide, tall)
-            _write(draw, texts[i], left, top + tall + 4, fonts[i], below=_FAINT)
+            for n, text in enumerate(texts[i]):
+                draw.text((left, top + tall + 4 + n * _LINE), text, _FAINT if n else _INK, fonts[i])
         top += height
     return sheet
 
@@ -152,13 +153,8 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> lis
 
 def tile(image: Image.Image) -> Image.Image:
     longer = max(image.size)
-    if longer < MIN_TILE:
-        factor = math.ceil(MIN_TILE / longer)
-        return image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
-    if longer > MAX_TILE:
-        size = [max(1, round(side * MAX_TILE / longer)) for side in image.size]
-        return image.resize(size, Image.Resampling.LANCZOS)
-    return image
+    factor = math.ceil(MIN_TILE / longer) if longer < MIN_TILE else min(1, MAX_TILE / longer)
+    return ImageOps.scale(image, factor, Image.Resampling.LANCZOS)
 
 
 def _cell(tiles: Sequence[Image.Image]) -> tuple[int, int]:
@@ -174,22 +170,14 @@ def _titled(title: str, width: int, height: int) -> tuple[Image.Image, ImageDraw
     top = MARGIN + _TITLE_LINE * len(lines) + (MARGIN if lines else 0)
     sheet = Image.new("RGB", (width, top + height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write(draw, lines, MARGIN, MARGIN, font, _TITLE_LINE)
+    for n, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + n * _TITLE_LINE), line, _INK, font)
     return sheet, draw, top
 
 
-def _write(
-    draw: ImageDraw.ImageDraw,
-    lines: Sequence[str],
-    left: int,
-    top: int,
-    font: ImageFont.FreeTypeFont,
-    step: int = _LINE,
-    below: tuple[int, int, int] = _INK,
-) -> None:
-    """below: the colour of all lines but the first."""
-    for n, text in enumerate(lines):
-        draw.text((left, top + n * step), text, below if n else _INK, font)
+def _write(draw: ImageDraw.ImageDraw, lines: Sequence[str], left: int, top: int, font: ImageFont.FreeTypeFont) -> None:
+    for n, line in enumerate(lines):
+        draw.text((left, top + n * _LINE), line, _INK, font)
 
 
 def _paste(sheet: Image.Image, tile: Image.Image, left: int, top: int, wide: int, tall: int) -> None:

@@ -45,17 +45,14 @@ class Thumbs:
             return thumb
         if time.monotonic() < self._until:
             with suppress(UserError):  # a damaged picture, or a full disk: the list is shown all the same
-                self._make(path, thumb)
+                image = read(path).image
+                image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+                with saving(self.folder):
+                    self.folder.mkdir(exist_ok=True)
+                with writing(thumb) as file:
+                    image.save(file, "WEBP", quality=82)
                 return thumb
         return path
-
-    def _make(self, path: Path, thumb: Path) -> None:
-        image = read(path).image
-        image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        with saving(self.folder):
-            self.folder.mkdir(exist_ok=True)
-        with writing(thumb) as file:
-            image.save(file, "WEBP", quality=82)
 
 
 def place_for(cache: Path, ids: Iterable[str], name: str) -> Path:
@@ -105,11 +102,8 @@ def zip_pictures(paths: Sequence[Path], file: Path) -> None:
         for path, name in zip(paths, names, strict=True):
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # stored, not deflated
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            archive.writestr(entry, _content(path))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:  # deleted meanwhile, as a rule
-        raise PictureError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+            try:
+                content = path.read_bytes()
+            except OSError as error:  # deleted meanwhile, as a rule
+                raise PictureError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+            archive.writestr(entry, content)

@@ -19,7 +19,7 @@ from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.files import passing_over
 from pipeline_utils.picture.picture import check_id
 from pipeline_utils.shelf.index import Card, Cards
-from pipeline_utils.shelf.shelf import Shelf, Stars
+from pipeline_utils.shelf.shelf import NOT_HERE, Shelf, Stars
 from pipeline_utils.shelf.tree import Tree, grow
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # 128 bits
@@ -38,27 +38,23 @@ class Album(Cards):
         """keep: as for Cards."""
         super().__init__(shelf, keep)
         self.stars = Stars(shelf)
-        self._seen: list[Card] | None = None  # what the next two were made from
+        self._seen: list[Card] | None = None  # what the tree was made from
         self._tree = Tree()
-        self._by_id: dict[str, Card] = {}
 
     def tree(self) -> Tree:
         """The tree of all pictures. It is shared: change nothing in it."""
-        return self._grown()[0]
-
-    def card(self, picture_id: object) -> Card:
-        """The card of a picture. Raises InputError for what is no id, or of no picture here."""
-        found = self._grown()[1].get(check_id("picture", picture_id))
-        if found is None:
-            raise InputError("picture", picture_id, "no picture here has this id")
-        return found
-
-    def _grown(self) -> tuple[Tree, dict[str, Card]]:
         cards = self.newest_first()
         with self._lock:
             if cards is not self._seen:
-                self._tree, self._by_id, self._seen = grow(cards), {card.id: card for card in cards}, cards
-            return self._tree, self._by_id
+                self._tree, self._seen = grow(cards), cards
+            return self._tree
+
+    def card(self, picture_id: object) -> Card:
+        """The card of a picture. Raises InputError for what is no id, or of no picture here."""
+        found = self.tree().cards.get(check_id("picture", picture_id))
+        if found is None:
+            raise InputError("picture", picture_id, NOT_HERE)
+        return found
 
 
 class Shelves:

@@ -16,7 +16,7 @@ from pipeline_utils.files import age, passing_over, saving, writing
 from pipeline_utils.picture.picture import Picture, check_id, encode, pixel_sha256, read
 
 _NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
-_NOT_HERE = "no picture here has this id"
+NOT_HERE = "no picture here has this id"
 _LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process may be in the middle of it
 
 
@@ -80,7 +80,7 @@ class Shelf:
             with passing_over(path):
                 if _NAME.fullmatch(path.name) and stat.S_ISREG(path.stat().st_mode):
                     return path
-        raise InputError("picture", picture_id, _NOT_HERE)
+        raise InputError("picture", picture_id, NOT_HERE)
 
     def read(self, picture_id: str) -> Picture:
         """The picture with this id. Raises InputError as `get` does, PictureError when its file is damaged,
@@ -91,7 +91,7 @@ class Shelf:
 def read_kept(path: Path, picture_id: str) -> Picture:
     """The picture of a shelf whose file is known. Raises as Shelf.read does."""
     if not path.is_file():
-        raise InputError("picture", picture_id, _NOT_HERE)
+        raise InputError("picture", picture_id, NOT_HERE)
     reading = read(path)
     if reading.edited or reading.picture is None or reading.picture.id != picture_id:
         raise PictureError(f"The file {path.name} was changed after it was made, so it is not used.")

@@ -39,6 +39,7 @@ class Branch:
 class Tree:
     """roots: the last one that anything happened in comes first. below: by the id of a picture, oldest first."""
 
+    cards: dict[str, Card] = field(default_factory=dict)  # by id
     roots: list[Branch] = field(default_factory=list)
     below: dict[str, list[Branch]] = field(default_factory=dict)
     of: dict[str, Branch] = field(default_factory=dict)  # the round of a picture, by its id
@@ -63,10 +64,9 @@ class Tree:
 
 def grow(cards: Sequence[Card]) -> Tree:
     """The tree of these pictures, in any order. Time and memory are linear, whatever the records say."""
-    tree = Tree()
-    known = {card.id: card for card in cards}
+    tree = Tree({card.id: card for card in cards})
     rounds: dict[tuple, list[Card]] = defaultdict(list)
-    for card in sorted(known.values(), key=lambda card: (card.changed, card.file)):
+    for card in sorted(tree.cards.values(), key=lambda card: (card.changed, card.file)):
         rounds[_round(card)].append(card)
     waiting: list[Branch] = []
     for members in rounds.values():
@@ -74,7 +74,7 @@ def grow(cards: Sequence[Card]) -> Tree:
         for at in range(0, len(members), MAX_PICTURES):  # what was asked for again and again, on many seeds
             held = tuple(members[at : at + MAX_PICTURES])
             parents = dict.fromkeys(card.parent for card in held if card.parent)
-            sources = tuple(known[each] for each in parents if each in known)
+            sources = tuple(tree.cards[each] for each in parents if each in tree.cards)
             branch = Branch(held, sources, lost=bool(parents) and not sources)
             tree.of |= {card.id: branch for card in held}
             if branch.parent is None:
@@ -84,9 +84,7 @@ def grow(cards: Sequence[Card]) -> Tree:
                 tree.below.setdefault(branch.parent.id, []).append(branch)
                 tree.led |= {card.id for card in sources}
     reached: set[int] = set()
-    newest = {}
-    for root in tree.roots:
-        newest[root] = _reach(tree, root, reached)
+    newest = {root: _reach(tree, root, reached) for root in tree.roots}
     for branch in waiting:  # only those in or below a circle are left: each is cut at its oldest round
         if id(branch) not in reached:
             top = Branch(branch.cards, lost=True)
