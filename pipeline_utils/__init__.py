@@ -15,18 +15,17 @@ What runs            runtime: device, loading, fingerprint; revisions: which wei
                      variation: noise between two seeds; preview: pictures while they are made
                      memory: the one model that is loaded; models: which one a recipe means
                      studio: rounds of pictures; zero_gpu
-What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder; shelves: whose
-                     card, card_file, cards: its index; lineage: its tree; album: both; stars, trash, thumbs
-                     contact_sheet, grid_sheet, downloads; places, sweeping: where files lie, and how long
+What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder and its stars
+                     index: what is known of pictures; tree: their rounds; owners: whose shelf; trash: what leaves it
+                     copies, contact_sheet: files made from pictures; data_folder: where files lie
 What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
                      lab, proof, proof_process, proof_reference: the experiments of the documentation
-What is shown        clients: who listens; api: endpoints; visit, visits, reopen, again: what was made
+What is shown        clients: who listens; api: endpoints; visit, visits, again: what was made
                      toasts: errors; theme; guard, uploads, answers: the edge
                      view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
                      view_compare: pick and origin; view_words, handlers_words: token meters
                      sharing, view_share, handlers_share, ui_share: links and what is copied
-                     view_tree, handlers_tree, ui_tree; view_shelf, handlers_shelf, ui_shelf; ui_verify; ui_proof: the
-                     other tabs; wiring, ui: the page
+                     pictures: what tabs share; tree, shelf, verify, proof: the other tabs; wiring, page
 Beside these         __main__: the command line; program: how one ends; bench: figures; training: the bundled model
 
 Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides
