@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,13 +67,14 @@ class Arrivals:
         self.browser = browser
         self.contexts: list[BrowserContext] = []
 
-    def visit(self, app: App, context: BrowserContext | None = None, width: int = 1280, height: int = 900, **more):
-        """context: that of another visitor, for one more page of the same browser. more: of a new context."""
-        if context is None:
+    def visit(self, app: App, page: Page | None = None, width: int = 1280, height: int = 900, **more) -> Visitor:
+        """page: of a context that is there. more: of a new context."""
+        if page is None:
             context = self.browser.new_context(viewport={"width": width, "height": height}, **more)
             context.set_default_timeout(30_000)
             self.contexts.append(context)
-        visitor = Visitor(context.new_page(), app)
+            page = context.new_page()
+        visitor = Visitor(page, app)
         visitor.page.goto(app.url)
         expect(visitor.prompt).to_be_visible(timeout=60_000)
         return visitor
@@ -85,11 +85,37 @@ class Arrivals:
 
 
 @pytest.fixture
-def visitors(app: App, browser: Browser) -> Iterator[Callable[..., Visitor]]:
+def arrivals(browser: Browser) -> Iterator[Arrivals]:
+    found = Arrivals(browser)
+    yield found
+    found.leave()
+
+
+@pytest.fixture(scope="session")
+def regular(browser: Browser) -> BrowserContext:
+    """The context of one visitor a test. What it has loaded once it need not load again: half the work of a visit."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    return context
+
+
+@pytest.fixture
+def visitors(app: App, arrivals: Arrivals, regular: BrowserContext) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors: visitors(), visitors(width=390)."""
-    arrivals = Arrivals(browser)
-    yield partial(arrivals.visit, app)
-    arrivals.leave()
+
+    def visit(**more) -> Visitor:
+        if more or regular.pages:
+            return arrivals.visit(app, **more)
+        regular.clear_cookies()
+        page = regular.new_page()
+        cleaner = regular.new_cdp_session(page)
+        cleaner.send("Storage.clearDataForOrigin", {"origin": app.url, "storageTypes": "all"})
+        cleaner.detach()
+        return arrivals.visit(app, page=page)
+
+    yield visit
+    for page in regular.pages:
+        page.close()
 
 
 @pytest.fixture

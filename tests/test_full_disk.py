@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from fuzz_picture import sample_picture
 from gradio_client import Client, handle_file
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.page.uploads import KEPT
 from pipeline_utils.shelf.copies import make_room
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import Trash
-from tests.browser import Arrivals
 from tests.running import App, running
 
 FORM = (
@@ -38,13 +37,6 @@ def full(tiny_sd_folder, tmp_path) -> Iterator[tuple[App, Path]]:
     Trash(Shelf(data / "pictures"))  # the shelf was looked at before
     with running(tiny_sd_folder, data, program=("-m", "tests.full_disk", str(flag))) as app:
         yield app, flag
-
-
-@pytest.fixture
-def arrivals(browser: Browser) -> Iterator[Arrivals]:
-    found = Arrivals(browser)
-    yield found
-    found.leave()
 
 
 def test_on_a_full_disk_the_app_starts_for_looking_says_so_and_frees_it_by_emptying_the_trash(full, arrivals):

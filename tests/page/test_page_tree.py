@@ -50,7 +50,7 @@ def test_the_tree_leads_back_to_every_picture_and_survives_reload_and_restart(ow
     for again in ("reload", "restart"):
         if again == "restart":
             app = own.app(PORT=app.url.rpartition(":")[2])  # what a browser keeps, it keeps for one address
-            visitor = own.visit(app, page.context)
+            visitor = own.visit(app, page.context.new_page())
             page = visitor.page
         else:
             page.reload()
@@ -83,7 +83,7 @@ def test_where_the_browser_keeps_nothing_the_page_works_for_the_visit(own):
     context.add_init_script(
         "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied', 'SecurityError') } })"
     )
-    visitor = own.visit(app, context)
+    visitor = own.visit(app, context.new_page())
     visitor.ask("a red fox", seeds="0", steps=3)
     visitor.expect_done(1)
     visitor.tab("Tree").click()

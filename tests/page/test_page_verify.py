@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from playwright.sync_api import Page, expect
 from pipeline_utils.picture.picture import Picture, encode, read
 from pipeline_utils.proof.experiments import EXPERIMENTS
 from tests.browser import PATIENCE
-
-pytest_plugins = ["tests.browser"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "tests" / "corpus"
@@ -42,14 +39,9 @@ def made(client, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def page(app, browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    page.goto(app.url)
-    page.get_by_role("tab", name="Verify").click(timeout=60_000)
-    yield page
-    context.close()
+def page(visitor) -> Page:
+    visitor.tab("Verify").click()
+    return visitor.page
 
 
 def drop(page: Page, file: Path) -> None:
@@ -176,21 +168,13 @@ def test_experiments_can_be_stopped(page):
     expect(page.locator("#proof-state")).to_contain_text("to go")
 
 
-def test_the_tabs_fit_a_telephone(app, browser):
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    page.goto(app.url)
+def test_the_tabs_fit_a_telephone(visitors):
+    visitor = visitors(width=390, height=800)
     for name in ("Verify", "Proof"):
-        tab = page.get_by_role("tab", name=name, exact=True)
-        expect(page.get_by_role("tab", name="Rounds")).to_be_visible()
-        if not tab.is_visible():  # a phone keeps the last tabs in a menu
-            page.locator(".overflow-menu button").first.click()
-            tab = page.locator(".overflow-dropdown button", has_text=name)
-        tab.click()
-        expect(page.locator("#tabs .tabitem").filter(visible=True)).to_have_count(1)
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide == 0, f"{name} is {wide} pixels too wide"
-    context.close()
+        expect(visitor.page.get_by_role("tab", name="Rounds")).to_be_visible()
+        visitor.tab(name).click()
+        expect(visitor.page.locator("#tabs .tabitem").filter(visible=True)).to_have_count(1)
+        visitor.no_sideways_scroll()
 
 
 def test_a_client_verifies_by_file_and_by_id(client, made):

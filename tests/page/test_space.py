@@ -13,9 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from packaging.requirements import Requirement
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.browser import Visitor
 from tests.running import BUNDLED, ROOT, App, free_port, stop, wait_for_an_answer
 
 # Runs app.py as the main program, and notes what is opened for writing, made or moved.
@@ -102,14 +101,10 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, Path,
     stop(app)
 
 
-def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(space, browser: Browser):
+def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(space, arrivals):
     app, bucket, noted = space
     for prompt in ("a cat", "a house"):
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(30_000)
-        visitor = Visitor(context.new_page(), app)
-        visitor.page.goto(app.url)
-        expect(visitor.prompt).to_be_visible(timeout=60_000)
+        visitor = arrivals.visit(app)
         visitor.ask(prompt, "0-1", steps=2)
         visitor.expect_done(2)
         visitor.tiles.first.click()
@@ -118,7 +113,6 @@ def test_a_space_makes_both_rounds_for_each_visitor_and_writes_nowhere_else(spac
         visitor.next.click()
         visitor.expect_done(5)
         expect(visitor.page.locator("#heading")).to_contain_text("equal, bit for bit")
-        context.close()
     shelves = [path for path in (bucket / "pictures").iterdir() if path.name.startswith("v-")]
     assert sorted(len(list(shelf.glob("seed-*.png"))) for shelf in shelves) == [7, 7]
     written = {Path(line) for line in noted.read_text("utf-8").splitlines()}
