@@ -36,8 +36,9 @@ browser: .venv/.ready-dev
 lint: .venv/.ready-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+# Two processes, since tests wait for servers and browsers; each file stays in one, with the fixtures of its module.
 test: lint browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 pictures: browser
 	$(BIN)/python -m tests.readme_pictures
