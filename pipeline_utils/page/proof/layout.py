@@ -19,23 +19,6 @@ from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.studio import Studio
 
 INTRO = """
-<style>
-.experiments { gap: 0 !important; max-width: 1000px; }
-.experiment { border-top: 1px solid var(--line); padding: 16px 0; align-items: flex-start; flex-wrap: nowrap;
-  gap: 18px; }
-.experiment > button { flex: 0 0 76px; min-width: 76px !important; }
-#proof-go { justify-content: flex-start; }
-#proof-go > button { flex: 0 0 auto; min-width: 96px !important; white-space: nowrap; }
-.experiment h3 { margin: 0 0 4px; font-size: 16px; }
-.experiment p { margin: 0; font-size: 15px; line-height: 1.45; }
-.experiment pre { margin: 8px 0 0; padding: 8px 10px; background: var(--well); border-radius: 4px; font-size: 13px;
-  line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; font-family: var(--font-mono); }
-.experiment .result { margin-top: 8px; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.experiment .result b { font-weight: 600; margin-right: 8px; }
-.result.green b { color: var(--good); }
-.result.red b { color: var(--pencil); }
-.result.none, .result.running { color: var(--quiet); }
-</style>
 <h2>Try what the documentation says</h2>
 <p class="quiet">Each row makes one statement of the diffusers documentation on reproducible pipelines and
 deterministic batch generation, and tries it out on the model that is loaded. Others take turns with you meanwhile.</p>

@@ -25,26 +25,6 @@ from pipeline_utils.studio import Studio
 _SHOWN = 512  # pixels of the longer side of a picture in the page
 
 INTRO = """
-<style>
-.checked { display: flex; flex-direction: column; gap: 18px; max-width: 900px; }
-.checked .verdict { font-size: 17px; line-height: 1.45; margin: 0; overflow-wrap: anywhere; }
-.checked .pictures { display: flex; flex-wrap: wrap; gap: 18px; }
-.checked figure { margin: 0; width: min(220px, 44%); }
-.checked figure img { width: 100%; height: auto; border-radius: 4px; outline: 1px solid var(--line); margin: 0; }
-.checked figure img.small { image-rendering: pixelated; }
-.checked figcaption { font-size: 14px; color: var(--quiet); padding-top: 8px; }
-.checked dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 16px; margin: 6px 0 0; font-size: 14px; }
-.checked dt { color: var(--quiet) !important; }
-.checked dd { margin: 0; font-family: var(--font-mono); font-size: 13px; overflow-wrap: anywhere;
-  white-space: pre-wrap; }
-.checked summary { cursor: pointer; color: var(--quiet); font-size: 14px; }
-.checked table { border-collapse: collapse; font-size: 14px; align-self: flex-start; }
-.checked :is(table, tr, th, td) { border: 0 !important; }
-.checked tr { border-bottom: 1px solid var(--line) !important; }
-.checked th { text-align: left; font-weight: 400; color: var(--quiet) !important;
-  padding: 4px 18px 4px 0; vertical-align: top; }
-.checked td { font-family: var(--font-mono); font-size: 13px; padding: 4px 18px 4px 0; overflow-wrap: anywhere; }
-</style>
 <h2>Is this picture what its recipe makes?</h2>
 <p class="quiet">Drop a PNG of this app. Its recipe is read, made again, and compared pixel by pixel.
 Same recipe and same fingerprint: identical bits, whatever company the picture had. Another machine or version: alike,
