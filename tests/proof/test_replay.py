@@ -204,7 +204,7 @@ def test_parameters_of_other_tools_are_read_as_far_as_they_go(here):
 
 
 def test_a_webui_file_is_not_made_again(here, request):
-    file = request.path.parent / "corpus" / "read_webui.png"
+    file = request.path.parents[1] / "corpus" / "read_webui.png"
     verdict = verify(here, decode(file.read_bytes()))
     assert not verdict.replayed
     assert "cannot be made again exactly" in verdict.sentence
