@@ -5,37 +5,27 @@ Every function checks its own arguments: a client can call it without the page.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-import gradio as gr
 from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from pipeline_utils.engine.engine import Refused
 from pipeline_utils.engine.turns import Stop, Stopped, Stops
-from pipeline_utils.errors import InputError, ModelError, UserError
+from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.picture.picture import Picture, Reading, read
 from pipeline_utils.proof.replay import verify as checked
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.recipe import check_bool
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """UserError becomes the message of the page and of API clients; other errors stay in the log."""
-    try:
-        yield
-    except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-    except Stopped:
-        raise gr.Error("It was stopped before it was done.", print_exception=False) from None
 
 
 def under_way(stops: Stops, kind: str) -> AbstractContextManager[Stop]:
@@ -125,53 +115,21 @@ def described(asked: Round, made: dict[int, Made], refused: dict[int, str]) -> d
 def endpoints(studio: Studio) -> dict[str, Callable]:
     """The functions behind the named endpoints, by name."""
 
-    def first_round(
-        prompt: str,
-        seeds: str = "0-3",
-        negative_prompt: str = "",
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        sampler: str | None = None,
-        model: str | None = None,
-        cut_long_prompts: bool = False,
-    ) -> dict:
+    def first_round(*asked: Any, **named: Any) -> dict:
         """Make one picture for each seed from one prompt. The same call gives the same pixels.
 
         Args:
-            prompt: what to paint; at most 2000 characters, and no more than the text encoder reads.
-            seeds: "0-3", "7, 42, 1000-1003" or "4 random"; whole numbers from 0 to 4294967295.
-            negative_prompt: what to avoid, for models that take it.
-            num_inference_steps: denoising steps, 1 to 500; left out: the model's own default.
-            guidance_scale: how closely the prompt is followed, 0 to 50; left out: the model's own default.
-            width: pixels; left out: the model's own size.
-            height: pixels; left out: the model's own size.
-            sampler: DDIM, DPM-Solver++ 2M, Euler, Euler a, UniPC, PNDM, LCM or a diffusers class name.
-            model: a catalog name or hub id, with @ and a commit for that revision; left out: the one of the start.
-            cut_long_prompts: true lets the text encoder drop the end of a prompt that is too long.
+            {fields}
 
         Returns:
             {"round": 1, "round_id", "pictures": [{"id", "file", "seed", "prompt", "suffix", "control", "recipe", ...}]}
             A picture that came out as numbers which are none has "refused", a sentence, and no "id" and "file".
         """
-        with told():
-            return _finish(
-                studio,
-                partial(
-                    studio.first_round,
-                    prompt,
-                    seeds,
-                    negative_prompt=negative_prompt,
-                    num_inference_steps=num_inference_steps,
-                    guidance_scale=guidance_scale,
-                    width=width,
-                    height=height,
-                    sampler=sampler,
-                    model=model,
-                    cut_long_prompts=cut_long_prompts,
-                ),
-            )
+        return _finish(studio, partial(studio.first_round, Ask(*asked, **named)))
+
+    first_round.__doc__ = first_round.__doc__.replace("{fields}", Ask.documentation())
+    first_round.__signature__ = inspect.signature(Ask).replace(return_annotation=dict)
+    first_round.__annotations__ = get_type_hints(Ask) | {"return": dict}
 
     def second_round(picture: Any, suffixes: list[str], cut_long_prompts: bool = False) -> dict:
         """Make the picked picture again, then once with each style suffix, all on its seed.
@@ -184,9 +142,8 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         Returns:
             As first_round; the first picture is the control, whose pixel_sha256 equals that of a pick made here.
         """
-        with told():
-            picked = open_picture(studio, picture)
-            return _finish(studio, partial(studio.second_round, picked, suffixes, cut_long_prompts=cut_long_prompts))
+        picked = open_picture(studio, picture)
+        return _finish(studio, partial(studio.second_round, picked, suffixes, cut_long_prompts=cut_long_prompts))
 
     def variations(
         picture: Any, seeds: str = "4 random", strength: float = 0.2, cut_long_prompts: bool = False
@@ -202,11 +159,8 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         Returns:
             As first_round; the first picture is the control, whose pixel_sha256 equals that of a pick made here.
         """
-        with told():
-            picked = open_picture(studio, picture)
-            return _finish(
-                studio, partial(studio.variations, picked, seeds, strength, cut_long_prompts=cut_long_prompts)
-            )
+        picked = open_picture(studio, picture)
+        return _finish(studio, partial(studio.variations, picked, seeds, strength, cut_long_prompts=cut_long_prompts))
 
     def grid(pictures: list[Any], suffixes: list[str], cut_long_prompts: bool = False) -> dict:
         """Make each of several pictures again, then once with each style suffix: seeds by styles.
@@ -219,13 +173,12 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         Returns:
             As first_round, row by row; each row begins with the control of its picture, its "parent".
         """
-        with told():
-            if not isinstance(pictures, list):
-                raise InputError("pictures", pictures, "a list of PNG files or ids")
-            if len(pictures) > MAX_GRID[0]:  # before any file is read
-                raise InputError("pictures", f"{len(pictures)} pictures", f"a grid takes 1 to {MAX_GRID[0]}")
-            picked = [open_picture(studio, picture) for picture in pictures]
-            return _finish(studio, partial(studio.grid, picked, suffixes, cut_long_prompts=cut_long_prompts))
+        if not isinstance(pictures, list):
+            raise InputError("pictures", pictures, "a list of PNG files or ids")
+        if len(pictures) > MAX_GRID[0]:  # before any file is read
+            raise InputError("pictures", f"{len(pictures)} pictures", f"a grid takes 1 to {MAX_GRID[0]}")
+        picked = [open_picture(studio, picture) for picture in pictures]
+        return _finish(studio, partial(studio.grid, picked, suffixes, cut_long_prompts=cut_long_prompts))
 
     def verify(picture: Any, allow_download: bool = False) -> dict:
         """Make a picture again from the recipe in its PNG, and compare bit for bit.
@@ -237,11 +190,10 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         Returns:
             {"identical", "l_inf", "differing_pixels", "sentence", "recipe", "fingerprint_here", ...}
         """
-        with told():
-            check_bool("allow_download", allow_download)
-            reading = open_reading(studio, picture)
-            with under_way(studio.stops, "api") as stop:
-                return checked(studio, Claim.of(reading), allow_download=allow_download, stop=stop).to_dict()
+        check_bool("allow_download", allow_download)
+        reading = open_reading(studio, picture)
+        with under_way(studio.stops, "api") as stop:
+            return checked(studio, Claim.of(reading), allow_download=allow_download, stop=stop).to_dict()
 
     functions = (first_round, second_round, variations, grid, verify)
     return {function.__name__: function for function in functions}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused, Step
@@ -20,7 +21,8 @@ from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.models.tokens import check_words
 from pipeline_utils.picture.picture import Lineage, Picture
-from pipeline_utils.recipe.recipe import Recipe, check_bool, check_prompt, check_text
+from pipeline_utils.recipe.ask import Ask
+from pipeline_utils.recipe.recipe import Recipe, check_bool
 from pipeline_utils.recipe.rounds import Round, first_round, grid, parse_seeds, second_round, variations
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.owners import Shelves
@@ -50,6 +52,18 @@ class Made:
     file: Path
 
 
+class How(TypedDict, total=False):
+    """How any round is made, whatever it is of.
+
+    shelf: where the pictures go; the one of programs where it is left out. previews: also show them while they grow.
+    """
+
+    cut_long_prompts: bool
+    stop: threading.Event | None
+    shelf: Shelf | None
+    previews: bool
+
+
 RoundEvent = Waiting | Started | Step | Made | Refused
 
 
@@ -73,84 +87,38 @@ class Studio:
             return str(error)
         return ""
 
-    def first_round(
-        self,
-        prompt: str,
-        seeds: str = "0-3",
-        *,
-        negative_prompt: str = "",
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        sampler: str | None = None,
-        model: str | None = None,
-        cut_long_prompts: bool = False,
-        stop: threading.Event | None = None,
-        shelf: Shelf | None = None,
-        previews: bool = False,
-    ) -> Iterator[RoundEvent]:
-        """One prompt, one picture for each seed. What is None takes the model's own value.
+    def first_round(self, ask: Ask, **how: Unpack[How]) -> Iterator[RoundEvent]:
+        """One prompt, one picture for each seed.
 
-        shelf: where the pictures go; None for the one of programs. previews: also show them while they grow.
         Raises InputError before any work, ModelError when the model cannot be had.
         """
-        check_prompt(prompt)
-        check_text("negative_prompt", negative_prompt)
-        numbers = parse_seeds(seeds, random.SystemRandom().randrange)
-        scheduler = None if sampler is None else sampler_class(sampler)
-        wanted = self.models.spec(self.models.default) if model is None else self.models.open(model)
+        numbers = parse_seeds(ask.seeds, random.SystemRandom().randrange)
+        own = {} if ask.sampler is None else {"scheduler": sampler_class(ask.sampler)}
+        wanted = self.models.spec(self.models.default) if ask.model is None else self.models.open(ask.model)
 
         def build(loaded: Loaded) -> Round:
-            spec = loaded.spec
-            recipe = Recipe(
-                model=spec.name,
-                revision=loaded.revision,
-                prompt=prompt,
-                negative_prompt=negative_prompt,
+            recipe = loaded.recipe(
                 seed=numbers[0],
                 noise_device=self.settings.noise_device,
-                num_inference_steps=_or(num_inference_steps, spec.num_inference_steps),
-                guidance_scale=_or(guidance_scale, spec.guidance_scale),
-                scheduler=_or(scheduler, spec.scheduler),
-                width=_or(width, spec.width),
-                height=_or(height, spec.height),
-                dtype=loaded.dtype,
-                lanes=loaded.lanes,
                 full_determinism=self.device.full_determinism,
                 offload=self.device.offload,
+                **own,
+                **ask.settings,
             )
             return first_round(recipe, numbers)
 
-        return self._make(wanted, None, build, cut_long_prompts, stop, shelf, previews)
+        return self._make(wanted, None, build, **how | {"cut_long_prompts": ask.cut_long_prompts})
 
-    def second_round(
-        self,
-        picked: Picture,
-        suffixes: Sequence[str],
-        *,
-        cut_long_prompts: bool = False,
-        stop: threading.Event | None = None,
-        shelf: Shelf | None = None,
-        previews: bool = False,
-    ) -> Iterator[RoundEvent]:
+    def second_round(self, picked: Picture, suffixes: Sequence[str], **how: Unpack[How]) -> Iterator[RoundEvent]:
         """The picked recipe once more as control, then with each suffix. Raises as first_round does.
 
         A picture may come from anywhere, so a model that only its recipe names is never downloaded.
         """
         asked = second_round(picked.recipe, suffixes, number=picked.lineage.round + 1, parent=picked.id)
-        return self._again(asked, cut_long_prompts, stop, shelf, previews)
+        return self._again(asked, **how)
 
     def variations(
-        self,
-        picked: Picture,
-        seeds: str = "4 random",
-        strength: float = 0.2,
-        *,
-        cut_long_prompts: bool = False,
-        stop: threading.Event | None = None,
-        shelf: Shelf | None = None,
-        previews: bool = False,
+        self, picked: Picture, seeds: str = "4 random", strength: float = 0.2, **how: Unpack[How]
     ) -> Iterator[RoundEvent]:
         """The picked recipe once more as control, then with its noise turned towards that of each second seed.
 
@@ -158,19 +126,9 @@ class Studio:
         """
         numbers = parse_seeds(seeds, random.SystemRandom().randrange)
         number = picked.lineage.round + 1
-        asked = variations(picked.recipe, numbers, strength, number=number, parent=picked.id)
-        return self._again(asked, cut_long_prompts, stop, shelf, previews)
+        return self._again(variations(picked.recipe, numbers, strength, number=number, parent=picked.id), **how)
 
-    def grid(
-        self,
-        picked: Sequence[Picture],
-        suffixes: Sequence[str],
-        *,
-        cut_long_prompts: bool = False,
-        stop: threading.Event | None = None,
-        shelf: Shelf | None = None,
-        previews: bool = False,
-    ) -> Iterator[RoundEvent]:
+    def grid(self, picked: Sequence[Picture], suffixes: Sequence[str], **how: Unpack[How]) -> Iterator[RoundEvent]:
         """Every picked picture's second round in one: a row for each, led by its control. Raises as second_round."""
         asked = grid(
             [picture.recipe for picture in picked],
@@ -178,11 +136,9 @@ class Studio:
             number=max((picture.lineage.round for picture in picked), default=0) + 1,
             parents=[picture.id for picture in picked],
         )
-        return self._again(asked, cut_long_prompts, stop, shelf, previews)
+        return self._again(asked, **how)
 
-    def _again(
-        self, asked: Round, cut: bool, stop: threading.Event | None, shelf: Shelf | None, previews: bool
-    ) -> Iterator[RoundEvent]:
+    def _again(self, asked: Round, **how: Unpack[How]) -> Iterator[RoundEvent]:
         """Makes a round of pictures that may come from anywhere; only a model that is here makes them.
 
         It runs in their number format, since another gives other bits.
@@ -204,19 +160,20 @@ class Studio:
         def build(loaded: Loaded) -> Round:
             return replace(asked, places=tuple(replace(p, recipe=loaded.adopt(p.recipe)) for p in asked.places))
 
-        return self._make(spec, dtypes[0], build, cut, stop, shelf, previews)
+        return self._make(spec, dtypes[0], build, **how)
 
     def _make(
         self,
         model: ModelSpec,
         dtype: str | None,
         build: Callable[[Loaded], Round],
-        cut: bool,
-        stop: threading.Event | None,
-        shelf: Shelf | None,
-        previews: bool,
+        *,
+        cut_long_prompts: bool = False,
+        stop: threading.Event | None = None,
+        shelf: Shelf | None = None,
+        previews: bool = False,
     ) -> Iterator[RoundEvent]:
-        check_bool("cut_long_prompts", cut)
+        check_bool("cut_long_prompts", cut_long_prompts)
         keep = self.shelf if shelf is None else shelf
         check_writable(self.shelf.folder)  # a full disk is told before any work
 
@@ -224,7 +181,7 @@ class Studio:
             with self.models.use(model, stop, dtype) as loaded:
                 asked = build(loaded)
                 engine.check(loaded, asked.recipes)
-                if not cut:
+                if not cut_long_prompts:
                     check_words(loaded.pipe, [recipe.prompt for recipe in asked.recipes])
                     unwanted = dict.fromkeys(recipe.negative_prompt for recipe in asked.recipes)
                     check_words(loaded.pipe, list(unwanted), "negative_prompt")
@@ -252,7 +209,3 @@ class Studio:
                 once(emit, stop)
 
         return streamed(work, stop)
-
-
-def _or(value, default):
-    return default if value is None else value

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline_utils.__main__ import main
 from pipeline_utils.picture.picture import Picture, encode, read
+from pipeline_utils.recipe.ask import Ask
 from tests.making import made, studio
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +24,7 @@ CORPUS = ROOT / "tests" / "corpus"
 def files(tiny_sd_folder, tmp_path_factory) -> list[Path]:
     """Three pictures of one round as the shelf keeps them, and a variation of the third."""
     here = studio(tiny_sd_folder, tmp_path_factory.mktemp("shelf"))
-    events = made(here.first_round("a cat", "0-2", sampler="Euler a", num_inference_steps=3))
+    events = made(here.first_round(Ask("a cat", "0-2", sampler="Euler a", num_inference_steps=3)))
     events += made(here.variations(events[2].picture, "9", 0.35))[1:]
     return [here.shelf.get(event.picture.id) for event in events]
 

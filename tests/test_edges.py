@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -10,6 +11,8 @@ import gradio as gr
 import pytest
 
 from pipeline_utils.api import endpoints
+from pipeline_utils.errors import UserError
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.recipe import Recipe
 from tests.browser import Wire
 from tests.making import made, studio
@@ -56,15 +59,15 @@ def here(tiny_sd_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def picture(here) -> str:
-    return made(here.first_round("a cat", "0", num_inference_steps=1))[0].picture.id
+    return made(here.first_round(Ask("a cat", "0", num_inference_steps=1)))[0].picture.id
 
 
 def refused(function, **values: object) -> str:
     """What the endpoint says; "" where it takes the values."""
     try:
         function(**values)
-    except gr.Error as error:
-        return error.message
+    except UserError as error:
+        return str(error)
     return ""
 
 
@@ -198,21 +201,30 @@ def test_what_is_unexpected_is_logged_and_told_without_its_reason(tmp_path, monk
 
     from pipeline_utils.page.answers import UNEXPECTED, Answering
 
-    def called(values: list) -> None:  # in a thread of its own: a browser's loop may run in this one
+    def called(values: list, number: int = 0) -> None:  # in a thread of its own: a browser's loop may run in this one
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(asyncio.run, demo.process_api(0, values)).result()
+            pool.submit(asyncio.run, demo.process_api(number, values)).result()
 
     def broken(text: str) -> str:
         raise RuntimeError(f"a secret of {text}")
 
+    def refused(text: str) -> str:
+        raise UserError(f"Not <b>{text}</b>.")
+
     with Answering() as demo:
         box = gr.Textbox(label="Words")
         box.submit(broken, box, box)
+        box.submit(refused, box, box)
+        box.submit(refused, box, box, api_visibility="private")
     with pytest.raises(gr.Error) as error:
         called(["x"])
     assert error.value.message == UNEXPECTED
     with pytest.raises(gr.Error, match="Words: it is missing; 1 values are needed, 0 came"):
         called([])
+    with pytest.raises(gr.Error, match=re.escape("Not <b>x</b>.")):
+        called(["x"], 1)
+    with pytest.raises(gr.Error, match=re.escape("Not &lt;b&gt;x&lt;/b&gt;.")):  # the page reads a message as HTML
+        called(["x"], 2)
 
 
 def test_a_pasted_recipe_is_refused_in_words_whatever_it_is(app):

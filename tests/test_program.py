@@ -18,6 +18,7 @@ from pipeline_utils.engine import engine
 from pipeline_utils.picture.picture import read
 from pipeline_utils.proof import replay as replaying
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from tests.making import made, studio
 from tests.test_cli import ROOT, edited, files  # noqa: F401  fixtures
 
@@ -152,7 +153,7 @@ def test_words_that_cannot_be_written_end_with_2_and_one_line(files, tiny_sd_fol
 
 def test_a_terminal_without_the_letters_of_a_prompt_is_no_error(tiny_sd_folder, tmp_path):
     here = studio(tiny_sd_folder, tmp_path)
-    (event,) = made(here.first_round("a 猫 café", "0", num_inference_steps=1))
+    (event,) = made(here.first_round(Ask("a 猫 café", "0", num_inference_steps=1)))
     shown = shell("LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=ascii $P show $FILE", FILE=here.shelf.get(event.picture.id))
     assert (shown.returncode, shown.stderr) == (0, b"")
     assert rb"a \u732b caf\xe9" in shown.stdout

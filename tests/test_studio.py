@@ -15,6 +15,7 @@ from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Picture, read
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, Started, Waiting
 from tests.making import made, studio
@@ -27,12 +28,12 @@ def here(tiny_sd_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(here):
-    return [event.picture for event in made(here.first_round("a cat", "0-3", num_inference_steps=3))]
+    return [event.picture for event in made(here.first_round(Ask("a cat", "0-3", num_inference_steps=3)))]
 
 
 def test_a_round_is_told_from_waiting_to_the_last_picture(tiny_sd_folder, tmp_path):
     fresh = studio(tiny_sd_folder, tmp_path)
-    events = list(fresh.first_round("a cat", "0-1", num_inference_steps=2))
+    events = list(fresh.first_round(Ask("a cat", "0-1", num_inference_steps=2)))
     assert [type(event) for event in events] == [Waiting, Started, Step, Step, Made, Made]
     assert events[1].round.number == 1
     assert [event.index for event in events if isinstance(event, Made)] == [0, 1]
@@ -40,7 +41,7 @@ def test_a_round_is_told_from_waiting_to_the_last_picture(tiny_sd_folder, tmp_pa
 
 def test_the_values_left_out_are_those_of_the_model(here):
     spec = here.models.spec(here.models.default)
-    (picture,) = [event.picture for event in made(here.first_round("a cat", "5", num_inference_steps=2))]
+    (picture,) = [event.picture for event in made(here.first_round(Ask("a cat", "5", num_inference_steps=2)))]
     recipe = picture.recipe
     assert (recipe.guidance_scale, recipe.scheduler) == (spec.guidance_scale, spec.scheduler)
     assert (recipe.width, recipe.height, recipe.lanes) == (spec.width, spec.height, spec.lanes)
@@ -50,7 +51,7 @@ def test_the_values_left_out_are_those_of_the_model(here):
 
 
 def test_guidance_zero_is_a_value_and_not_left_out(here):
-    (event,) = made(here.first_round("a cat", "5", num_inference_steps=2, guidance_scale=0))
+    (event,) = made(here.first_round(Ask("a cat", "5", num_inference_steps=2, guidance_scale=0)))
     assert event.picture.recipe.guidance_scale == 0.0
 
 
@@ -78,7 +79,7 @@ def test_lineage_goes_from_round_to_round(here, first):
 
 
 def test_every_picture_is_on_the_shelf_with_its_recipe_when_it_is_told(here):
-    for event in here.first_round("a dog", "0-2", num_inference_steps=2):
+    for event in here.first_round(Ask("a dog", "0-2", num_inference_steps=2)):
         if isinstance(event, Made):
             found = read(here.shelf.get(event.picture.id))
             assert found.picture.recipe == event.picture.recipe
@@ -108,7 +109,7 @@ def test_a_picture_deleted_while_its_round_ends_does_not_fail_the_endpoint(racin
 
 def test_a_picture_deleted_while_its_round_ends_does_not_fail_the_page(racing):
     player, visit = Player(racing), Visit(racing.models.default)
-    start = partial(racing.first_round, "a cat", "0-1", num_inference_steps=2)
+    start = partial(racing.first_round, Ask("a cat", "0-1", num_inference_steps=2))
     *_, last = player.play(visit, start, {}, SimpleNamespace(session_hash="a"))
     assert "2 pictures in" in last["status"]
     assert len(visit.shown.tiles) == 2
@@ -121,22 +122,22 @@ def test_a_second_round_can_start_from_a_file(here, first):
 
 def test_the_same_call_gives_the_same_pictures_after_a_restart(tiny_sd_folder, tmp_path, first):
     again = studio(tiny_sd_folder, tmp_path)
-    for event in made(again.first_round("a cat", "0-3", num_inference_steps=3)):
+    for event in made(again.first_round(Ask("a cat", "0-3", num_inference_steps=3))):
         assert event.picture.pixel_sha256 == first[event.index].pixel_sha256
         assert event.picture.id == first[event.index].id
 
 
 def test_random_seeds_are_drawn_once_and_kept_in_the_recipe(here):
-    events = made(here.first_round("a cat", "3 random", num_inference_steps=1))
+    events = made(here.first_round(Ask("a cat", "3 random", num_inference_steps=1)))
     seeds = [event.picture.recipe.seed for event in events]
     assert len(set(seeds)) == 3
-    again = made(here.first_round("a cat", ", ".join(map(str, seeds)), num_inference_steps=1))
+    again = made(here.first_round(Ask("a cat", ", ".join(map(str, seeds)), num_inference_steps=1)))
     assert [e.picture.pixel_sha256 for e in again] == [e.picture.pixel_sha256 for e in events]
 
 
 def test_visitors_at_the_same_time_get_what_each_would_get_alone(here, first):
     def visit(number):
-        events = made(here.first_round("a cat", f"{number}", num_inference_steps=3))
+        events = made(here.first_round(Ask("a cat", f"{number}", num_inference_steps=3)))
         return events[0].picture.pixel_sha256
 
     with ThreadPoolExecutor(4) as pool:
@@ -145,13 +146,13 @@ def test_visitors_at_the_same_time_get_what_each_would_get_alone(here, first):
 
 def test_a_short_round_is_served_between_two_long_ones(here):
     stop = threading.Event()
-    long = here.first_round("a cat", "0", num_inference_steps=400, stop=stop)
+    long = here.first_round(Ask("a cat", "0", num_inference_steps=400), stop=stop)
     while not isinstance(next(long), Step):
         pass
-    other = here.first_round("a dog", "0", num_inference_steps=400, stop=stop)
+    other = here.first_round(Ask("a dog", "0", num_inference_steps=400), stop=stop)
     while not isinstance(next(other), Step):
         pass
-    events = here.first_round("a fox", "0", num_inference_steps=1)
+    events = here.first_round(Ask("a fox", "0", num_inference_steps=1))
     told = next(events)
     stop.set()
     assert isinstance(told, Waiting | Started)
@@ -160,7 +161,7 @@ def test_a_short_round_is_served_between_two_long_ones(here):
 
 def test_a_stopped_round_keeps_what_was_made(here):
     stop, kept = threading.Event(), []
-    for event in here.first_round("a cat", "100-120", num_inference_steps=2, stop=stop):
+    for event in here.first_round(Ask("a cat", "100-120", num_inference_steps=2), stop=stop):
         if isinstance(event, Made):
             kept.append(event.picture)
             stop.set()
@@ -190,12 +191,12 @@ def test_a_stopped_round_keeps_what_was_made(here):
 def test_what_cannot_be_made_is_refused_in_a_sentence(here, arguments, words):
     call = {"prompt": "a cat", "seeds": "0", **arguments}
     with pytest.raises(InputError, match=words):
-        list(here.first_round(**call))
+        list(here.first_round(Ask(**call)))
 
 
 def test_an_unknown_model_is_refused_before_anything_starts(here):
     with pytest.raises(ModelError):
-        here.first_round("a cat", model="/etc/passwd")
+        here.first_round(Ask("a cat", model="/etc/passwd"))
 
 
 def test_a_picture_from_anywhere_never_makes_the_app_download_its_model(here, first):
@@ -207,12 +208,12 @@ def test_a_picture_from_anywhere_never_makes_the_app_download_its_model(here, fi
 
 def test_a_long_prompt_is_cut_only_when_that_is_allowed(here):
     long = "cat " * 100
-    events = made(here.first_round(long, "0", num_inference_steps=1, cut_long_prompts=True))
+    events = made(here.first_round(Ask(long, "0", num_inference_steps=1, cut_long_prompts=True)))
     assert events[0].picture.recipe.prompt == long
 
 
 def test_a_suffix_that_would_be_cut_is_named(here):
-    (event,) = made(here.first_round("cat " * 70, "0", num_inference_steps=1))
+    (event,) = made(here.first_round(Ask("cat " * 70, "0", num_inference_steps=1)))
     with pytest.raises(InputError, match="would not see"):
         list(here.second_round(event.picture, [", in the style of watercolor painting and pixel art"]))
 

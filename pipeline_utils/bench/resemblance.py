@@ -14,6 +14,7 @@ from pipeline_utils.engine.pool import Models
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture
 from pipeline_utils.proof.comparison import resemblance, ssim
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, RoundEvent, Studio
@@ -40,7 +41,7 @@ def report(model: str, steps: int | None, prompts: int) -> None:
         studio = Studio(settings, device, Models(settings, device), Shelf(settings.data / "pictures"))
         rounds: list[tuple[list[Image.Image], list[tuple[int, Image.Image]]]] = []
         for prompt in PROMPTS[: max(1, prompts)]:
-            picks = _pictures(studio.first_round(prompt, f"0-{SEEDS - 1}", num_inference_steps=steps))
+            picks = _pictures(studio.first_round(Ask(prompt, f"0-{SEEDS - 1}", num_inference_steps=steps)))
             styled = []
             for seed, pick in enumerate(picks):
                 made = _pictures(studio.second_round(pick, SUFFIXES))

@@ -207,7 +207,7 @@ def _add_own_values(spec: ModelSpec, own: dict) -> ModelSpec:
             if changes["scheduler"] not in spec.schedulers:
                 raise InputError("sampler", own["sampler"], f"a {spec.family} works with {', '.join(spec.schedulers)}")
         for key, field, check in (
-            ("example_prompts", "examples", check_prompt),
+            ("example_prompts", "examples", lambda text: check_prompt("prompt", text)),
             ("default_suffixes", "suffixes", lambda text: check_text("suffix", text, 200)),
         ):
             if key in own:

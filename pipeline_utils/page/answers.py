@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from gradio.blocks import BlockFunction
 
+from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import UserError
 
 UNEXPECTED = "That failed for a reason that is in the app's log. Nothing you made is lost."
@@ -37,6 +38,8 @@ class Answering(gr.Blocks):
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             page = function.api_visibility == "private"  # the page reads a message as HTML
             raise gr.Error(escape(str(error), quote=False) if page else str(error), print_exception=False) from error
+        except Stopped:
+            raise gr.Error("It was stopped before it was done.", print_exception=False) from None
         except Exception as error:
             _log.exception("An event of the page failed")
             raise gr.Error(UNEXPECTED, print_exception=False) from error

@@ -12,19 +12,14 @@ import gradio as gr
 from PIL import Image
 
 from pipeline_utils.api import listener_gone
-from pipeline_utils.engine.engine import Refused, Step, calls
+from pipeline_utils.engine.engine import Refused, Step
 from pipeline_utils.engine.turns import Stop
 from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.files import writing
-from pipeline_utils.page.rounds import html as view
-from pipeline_utils.page.rounds import panels
-from pipeline_utils.page.rounds.pace import Pace, Shares
-from pipeline_utils.page.rounds.panels import Parts
-from pipeline_utils.page.rounds.previews import previews
-from pipeline_utils.page.toasts import shown_as_toast, tell
+from pipeline_utils.page.rounds import html, panels
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.recipe.rounds import Round
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 
 _REFRESH = 0.1  # seconds between two messages about steps
@@ -35,7 +30,6 @@ class Player:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._shares: dict[tuple, Shares] = {}  # what calls took beside their steps, by what decides it
 
     def play(
         self,
@@ -43,72 +37,70 @@ class Player:
         start: Callable[..., Iterator[RoundEvent]],
         picked: Mapping[str, Picture],
         request: gr.Request,
-    ) -> Iterator[Parts]:
+    ) -> Iterator[Changes]:
         """Plays the round that `start(stop=..., previews=...)` gives. picked: the pictures it came from, by id.
 
         What `start` raises becomes a toast, and the page stays as it was. One round a visitor at a time.
         """
-        with shown_as_toast():
-            stop = self.begin(request)
-            try:
-                events = start(stop=stop, previews=self.studio.settings.previews)
-            except BaseException:
-                self.end(request, stop)
-                raise
+        stop = self.begin(request)
+        try:
+            events = start(stop=stop, previews=self.studio.settings.previews)
+        except BaseException:
+            self.end(request, stop)
+            raise
         sheet: RoundShown | None = None
         failure: Exception | None = None
         refused: list[str] = []
         count = 0
         began = told_at = time.monotonic()
         try:
-            yield panels.busy() | {"status": view.waiting("Starting…"), "previews": ""}
+            yield panels.busy() | {"status": html.waiting("Starting…"), "previews": ""}
             with closing(events):
                 for event in events:
                     now = time.monotonic()
                     if isinstance(event, Waiting):
-                        yield {"status": view.waiting(event.reason)}
+                        yield {"status": html.waiting(event.reason)}
                     elif isinstance(event, Started):
                         if sheet is not None:
                             visit.close(sheet)
                         sheet, began, growing = visit.open(event.round), now, ""
                         count = len(sheet.round.places)
                         stop.at_end(partial(visit.close, sheet))  # whatever becomes of the page's stream
-                        kind, pace = self._pace(event.round)
                         if not picked:
                             visit.pick = None
                         yield panels.looked(visit, self.studio, self.waiting) | panels.picked(
                             visit, self.studio, busy=True
                         )
                     elif isinstance(event, Step):
-                        pace.step(now, event.done, event.total, event.pictures)
                         if event.previews is not None:
-                            growing = previews(event.previews, event.pictures)
+                            growing = html.previews(event.previews, event.pictures)
                         if now - told_at >= _REFRESH or event.done == event.total:
                             told_at = now
-                            status = view.progress(event.done, event.total, len(sheet.tiles), count, pace.left(now))
+                            status = html.progress(
+                                event.done, event.total, len(sheet.tiles), count, _left(event, now - began)
+                            )
                             yield {"status": status, "previews": growing if visit.shown is sheet else ""}
                     elif isinstance(event, Refused):
                         refused.append(event.reason)
                     elif isinstance(event, Made):
-                        pace.made(now, event.index)
-                        self._shares[kind] = pace.shares
                         self._hang(visit, sheet, event, picked)
                         if visit.shown is sheet:
                             yield {
                                 "gallery": gr.update(value=panels.tiles(sheet, self.waiting)),
-                                "heading": view.heading(visit),
+                                "heading": html.heading(visit),
                             }
         except Exception as error:  # the page must be usable again before anyone is told
             failure = error
         finally:  # may run on the server's event loop, so nothing here waits
             self.end(request, stop)
         made = len(sheet.tiles) if sheet else 0
-        status = view.said(_outcome(made, len(refused), count, failure, time.monotonic() - began))
+        status = html.said(_outcome(made, len(refused), count, failure, time.monotonic() - began))
         yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
         if refused and failure is None:
             more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
             failure = ModelError(refused[0] + more)
-        tell(failure)
+        if failure is not None:
+            raise failure
 
     @property
     def waiting(self) -> Path:
@@ -133,18 +125,11 @@ class Player:
     def is_busy(self, request: gr.Request) -> bool:
         return bool(self.studio.stops.under_way(request.session_hash, "round"))
 
-    def stop(self, request: gr.Request) -> Parts:
+    def stop(self, request: gr.Request) -> Changes:
         """Ends the visitor's work within a step; its finished pictures stay."""
         if not self.studio.stops.stop(request.session_hash, "round"):
             return {"stop": gr.update(visible=False)}
-        return {"status": view.waiting("Stopping…"), "stop": gr.update(interactive=False)}
-
-    def _pace(self, asked: Round) -> tuple[tuple, Pace]:
-        """The clock of a round, and what decides how its calls divide their time."""
-        recipes = asked.recipes
-        plan = calls(recipes)
-        kind = (recipes[0].model, recipes[0].width, recipes[0].height, recipes[0].lanes)
-        return kind, Pace(plan, [recipes[places[0]].num_inference_steps for places in plan], self._shares.get(kind))
+        return {"status": html.waiting("Stopping…"), "stop": gr.update(interactive=False)}
 
     def _hang(self, visit: Visit, sheet: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, sheet.round.places[made.index]
@@ -161,5 +146,10 @@ def _outcome(made: int, refused: int, asked: int, failure: Exception | None, sec
     if not asked or made + refused < asked:
         return f"Stopped; {pictures} kept." if made else "Stopped before the first picture."
     if refused:
-        return f"{pictures} in {view.duration(seconds)}; {refused} of {asked} came out as none."
-    return f"{pictures} in {view.duration(seconds)}"
+        return f"{pictures} in {html.duration(seconds)}; {refused} of {asked} came out as none."
+    return f"{pictures} in {html.duration(seconds)}"
+
+
+def _left(step: Step, passed: float) -> float | None:
+    """Seconds until the last step is done, as the steps went so far; None until two are."""
+    return passed / step.done * (step.total - step.done) if step.done > 1 else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from pipeline_utils.errors import InputError
 
@@ -27,6 +28,73 @@ _REVISION = re.compile(r"[0-9a-f]{40}|sha256:[0-9a-f]{16,64}")
 _SCHEDULER = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
 
 
+def check_match(field: str, value: object, pattern: re.Pattern, limit: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise InputError(field, value, limit)
+    return value
+
+
+def check_model(field: str, name: object) -> str:
+    check_match(field, name, _MODEL, "a catalog name, a hub id like owner/name, or local:NAME")
+    if ".." in name:
+        raise InputError(field, name, "a path is never part of a recipe")
+    return name
+
+
+def check_text(field: str, text: object, limit: int = MAX_TEXT) -> str:
+    if not isinstance(text, str):
+        raise InputError(field, text, "text is needed")
+    if len(text) > limit:
+        raise InputError(field, text, f"at most {limit} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(field, ascii(text), "it holds half a character (a lone surrogate)") from None
+    if any((ord(c) < 32 and c not in "\t\n\r") or ord(c) == 127 for c in text):
+        raise InputError(field, text, "control characters cannot be part of it")
+    return text
+
+
+def check_prompt(field: str, prompt: object) -> str:
+    if not check_text(field, prompt).strip():
+        raise InputError(field, prompt, "at least one word is needed")
+    return prompt
+
+
+def check_bool(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(field, value, "true or false")
+    return value
+
+
+def check_int(field: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InputError(field, value, f"a whole number from {low} to {high}")
+    return value
+
+
+def check_float(field: str, value: object, low: float, high: float) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # false for NaN too
+        raise InputError(field, value, f"a number from {low:g} to {high:g}")
+    return float(value) + 0.0  # -0.0 is 0.0
+
+
+def check_choice(field: str, value: object, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise InputError(field, value, "one of " + ", ".join(allowed))
+    return value
+
+
+def _check_second(field: str, seed: object) -> int | None:
+    return None if seed is None else check_int(field, seed, 0, MAX_SEED)
+
+
+def _held(check: Callable[..., Any], *limits: object, default: Any = MISSING) -> Any:
+    """A field of a recipe, and what it may hold: `check(name, value, *limits)` gives the value, or raises."""
+    return field(default=default, metadata={"check": check, "limits": limits})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Frozen and validated: a Recipe that exists is one the engine can be asked for.
@@ -42,45 +110,28 @@ class Recipe:
     Raises InputError naming the first field that is refused.
     """
 
-    model: str
-    revision: str
-    prompt: str
-    negative_prompt: str = ""
-    seed: int
-    variation_seed: int | None = None
-    variation_strength: float = 0.0
-    noise_device: str = "cpu"
-    num_inference_steps: int
-    guidance_scale: float
-    scheduler: str
-    width: int
-    height: int
-    dtype: str
-    lanes: int
-    full_determinism: bool = False
-    offload: str = "none"
+    model: str = _held(check_model)
+    revision: str = _held(check_match, _REVISION, "a hub commit or sha256: and hex digits")
+    prompt: str = _held(check_prompt)
+    negative_prompt: str = _held(check_text, default="")
+    seed: int = _held(check_int, 0, MAX_SEED)
+    variation_seed: int | None = _held(_check_second, default=None)
+    variation_strength: float = _held(check_float, 0.0, 1.0, default=0.0)
+    noise_device: str = _held(check_choice, NOISE_DEVICES, default="cpu")
+    num_inference_steps: int = _held(check_int, 1, MAX_STEPS)
+    guidance_scale: float = _held(check_float, 0.0, MAX_GUIDANCE)
+    scheduler: str = _held(check_match, _SCHEDULER, "the class name of a diffusers scheduler")
+    width: int = _held(check_int, MIN_SIDE, MAX_SIDE)
+    height: int = _held(check_int, MIN_SIDE, MAX_SIDE)
+    dtype: str = _held(check_choice, DTYPES)
+    lanes: int = _held(check_int, 1, MAX_LANES)
+    full_determinism: bool = _held(check_bool, default=False)
+    offload: str = _held(check_choice, OFFLOADS, default="none")
 
     def __post_init__(self) -> None:
-        check_model(self.model)
-        check_revision(self.revision)
-        check_prompt(self.prompt)
-        check_text("negative_prompt", self.negative_prompt)
-        check_int("seed", self.seed, 0, MAX_SEED)
-        strength = check_float("variation_strength", self.variation_strength, 0.0, 1.0)
-        object.__setattr__(self, "variation_strength", strength)
+        for name in FIELDS:
+            object.__setattr__(self, name, check(name, getattr(self, name)))  # 7 and 7.0 are one recipe
         self._check_variation()
-        _choice("noise_device", self.noise_device, NOISE_DEVICES)
-        check_int("num_inference_steps", self.num_inference_steps, 1, MAX_STEPS)
-        guidance = check_float("guidance_scale", self.guidance_scale, 0.0, MAX_GUIDANCE)
-        object.__setattr__(self, "guidance_scale", guidance)  # 7 and 7.0 are one recipe
-        _match("scheduler", self.scheduler, _SCHEDULER, "the class name of a diffusers scheduler")
-        check_int("width", self.width, MIN_SIDE, MAX_SIDE)
-        check_int("height", self.height, MIN_SIDE, MAX_SIDE)
-        _choice("dtype", self.dtype, DTYPES)
-        check_int("lanes", self.lanes, 1, MAX_LANES)
-        if not isinstance(self.full_determinism, bool):
-            raise InputError("full_determinism", self.full_determinism, "true or false")
-        _choice("offload", self.offload, OFFLOADS)
 
     def _check_variation(self) -> None:
         """One noise has one recipe: at strength 0 and 1 it is that of a single seed, and written as such."""
@@ -89,7 +140,6 @@ class Recipe:
             if strength != 0:
                 raise InputError("variation_strength", strength, "0 where there is no variation_seed")
             return
-        check_int("variation_seed", self.variation_seed, 0, MAX_SEED)
         if self.variation_seed == self.seed:
             raise InputError("variation_seed", self.variation_seed, "another seed than the first")
         if not 0 < strength < 1:
@@ -100,11 +150,10 @@ class Recipe:
         """The recipe a JSON object describes. Raises InputError on anything missing, unknown or wrong."""
         if not isinstance(values, Mapping):
             raise InputError("recipe", values, "a JSON object")
-        known = {f.name: f for f in fields(cls)}
         for name in values:
-            if name not in known:
+            if name not in FIELDS:
                 raise InputError("recipe", name, "a field this version does not know")
-        for name in known:
+        for name in FIELDS:
             if name not in values:
                 raise InputError("recipe", "", f"the field {name} is missing")
         return cls(**values)
@@ -126,6 +175,14 @@ class Recipe:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
 
+FIELDS = {field.name: field.metadata for field in fields(Recipe)}
+
+
+def check(name: str, value: object) -> Any:
+    """`value` as a recipe's field of this name holds it. Raises InputError."""
+    return FIELDS[name]["check"](name, value, *FIELDS[name]["limits"])
+
+
 def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -137,65 +194,6 @@ def parse_json(field: str, text: str) -> object:
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:120]
         raise InputError(field, text, f"it must be valid JSON ({reason})") from None
-
-
-def check_model(name: object) -> str:
-    _match("model", name, _MODEL, "a catalog name, a hub id like owner/name, or local:NAME")
-    if ".." in name:
-        raise InputError("model", name, "a path is never part of a recipe")
-    return name
-
-
-def check_revision(revision: object) -> str:
-    _match("revision", revision, _REVISION, "a hub commit or sha256: and hex digits")
-    return revision
-
-
-def check_prompt(prompt: object) -> None:
-    check_text("prompt", prompt)
-    if not prompt.strip():
-        raise InputError("prompt", prompt, "at least one word is needed")
-
-
-def check_text(field: str, text: object, limit: int = MAX_TEXT) -> None:
-    if not isinstance(text, str):
-        raise InputError(field, text, "text is needed")
-    if len(text) > limit:
-        raise InputError(field, text, f"at most {limit} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(field, ascii(text), "it holds half a character (a lone surrogate)") from None
-    if any((ord(c) < 32 and c not in "\t\n\r") or ord(c) == 127 for c in text):
-        raise InputError(field, text, "control characters cannot be part of it")
-
-
-def check_bool(field: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InputError(field, value, "true or false")
-
-
-def check_int(field: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InputError(field, value, f"a whole number from {low} to {high}")
-    return value
-
-
-def check_float(field: str, value: object, low: float, high: float) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high:  # false for NaN too
-        raise InputError(field, value, f"a number from {low:g} to {high:g}")
-    return float(value) + 0.0  # -0.0 is 0.0
-
-
-def _choice(field: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(field, value, "one of " + ", ".join(allowed))
-
-
-def _match(field: str, value: object, pattern: re.Pattern, limit: str) -> None:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise InputError(field, value, limit)
 
 
 def _no_constant(name: str) -> None:

@@ -14,6 +14,7 @@ from pipeline_utils.errors import InputError
 from pipeline_utils.models.runtime import fingerprint
 from pipeline_utils.models.sources import resolve
 from pipeline_utils.picture.picture import pixel_sha256
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.rounds import first_round, second_round, variations
 from tests import tiny
 from tests.making import load, made, pictures, recipe, studio
@@ -40,7 +41,7 @@ def test_the_script_of_a_round_makes_its_pixels_in_a_fresh_process(tiny_sd_folde
     here = studio(tiny_sd_folder, tmp_path / "shelf")
     first = made(
         here.first_round(
-            'a "cat",\n\\ {x} %s é', "7", sampler="Euler a", num_inference_steps=3, negative_prompt="it's a dog"
+            Ask('a "cat",\n\\ {x} %s é', "7", sampler="Euler a", num_inference_steps=3, negative_prompt="it's a dog")
         )
     )
     events = made(here.second_round(first[0].picture, [", artsy", ", trending", ", colorful", ", pixel art"]))

@@ -12,6 +12,7 @@ from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.proof.replay import checking
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from tests import tiny
 from tests.making import made, studio
 
@@ -61,7 +62,7 @@ def test_a_round_and_a_replay_each_run_in_one_thread(tiny_sd_folder, tmp_path, m
     started: list[str] = []
     start = threading.Thread.start
     monkeypatch.setattr(threading.Thread, "start", lambda thread: started.append(thread.name) or start(thread))
-    (picture,) = [event.picture for event in made(here.first_round("a cat", "0", num_inference_steps=1))]
+    (picture,) = [event.picture for event in made(here.first_round(Ask("a cat", "0", num_inference_steps=1)))]
     assert started.count("round") == 1
     started.clear()
     *_, verdict = checking(here, Claim(picture.recipe, picture.image))

@@ -17,6 +17,7 @@ from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.proof.replay import verify
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
@@ -108,7 +109,7 @@ def test_where_lanes_disagree_the_round_is_built_again_with_one(tiny_sd_folder, 
     models = Models(settings, device)
     models.preload()
     here = Studio(settings, device, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
-    pictures = [event.picture for event in made(here.first_round("a cat", "0-1", num_inference_steps=1))]
+    pictures = [event.picture for event in made(here.first_round(Ask("a cat", "0-1", num_inference_steps=1)))]
     assert [picture.recipe.lanes for picture in pictures] == [1, 1]
     assert models.in_memory().spec.note.startswith("One at a time here.")
     assert len(loans) == 1 + 2  # the one that showed it, and one for each picture alone

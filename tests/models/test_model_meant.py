@@ -13,6 +13,7 @@ from pipeline_utils.models import revisions, runtime
 from pipeline_utils.page.share.handlers import Share
 from pipeline_utils.picture.picture import Picture, decode, encode
 from pipeline_utils.proof.replay import verify
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Started
 from tests.making import made, studio
@@ -26,7 +27,7 @@ def twins(tmp_path) -> tuple[Path, Path]:
 
 
 def first(here, **values) -> Picture:
-    return made(here.first_round("a cat", "0", num_inference_steps=2, **values))[0].picture
+    return made(here.first_round(Ask("a cat", "0", num_inference_steps=2, **values)))[0].picture
 
 
 def pixels(folder: Path, shelf: Path) -> str:
@@ -81,7 +82,7 @@ def test_a_folder_under_another_name_makes_second_rounds_and_grids_as_it_is_veri
     before = first(studio(tiny_sd_folder, tmp_path / "there"))
     here = studio(shutil.copytree(tiny_sd_folder, tmp_path / "another name"), tmp_path / "shelf")
     now = first(here, negative_prompt="")
-    later = made(here.first_round("a dog", "7", num_inference_steps=2))[0].picture
+    later = made(here.first_round(Ask("a dog", "7", num_inference_steps=2)))[0].picture
     assert now.recipe.model == "local:another name" != before.recipe.model
     assert verify(here, decode(encode(before))).identical
     for events in (
@@ -179,8 +180,8 @@ def test_a_second_round_runs_in_the_number_format_of_its_pick(tiny_sd_folder, tm
 def test_a_replay_in_another_format_waits_for_the_rounds_that_run(tiny_sd_folder, tmp_path):
     there = first(studio(tiny_sd_folder, tmp_path / "there", dtype="bfloat16"))
     here = studio(tiny_sd_folder, tmp_path / "shelf")
-    own = [e.picture.pixel_sha256 for e in made(here.first_round("a cat", "0-1", num_inference_steps=40))]
-    running = here.first_round("a cat", "0-1", num_inference_steps=40)
+    own = [e.picture.pixel_sha256 for e in made(here.first_round(Ask("a cat", "0-1", num_inference_steps=40)))]
+    running = here.first_round(Ask("a cat", "0-1", num_inference_steps=40))
     while not isinstance(next(running), Started):
         pass
     formats = []

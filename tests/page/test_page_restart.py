@@ -8,7 +8,6 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
-import gradio as gr
 import pytest
 from playwright.sync_api import expect
 
@@ -18,6 +17,7 @@ from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.visitor.visits import Visits, choose
 from pipeline_utils.picture.picture import read
+from pipeline_utils.recipe.ask import Ask
 from tests.browser import Visitor, Wire
 from tests.making import made, studio
 
@@ -155,7 +155,9 @@ def shared(tiny_sd_folder, tmp_path):
 
 def test_a_forgotten_visit_is_put_together_from_what_its_page_shows(shared):
     shelf = shared.shelves.album(shared.shelves.owner(ADA)).shelf
-    first = [event.picture for event in made(shared.first_round("a fox", "0-3", num_inference_steps=1, shelf=shelf))]
+    first = [
+        event.picture for event in made(shared.first_round(Ask("a fox", "0-3", num_inference_steps=1), shelf=shelf))
+    ]
     second = [event.picture for event in made(shared.second_round(first[2], [", neon"], shelf=shelf))]
     here = {
         "token": ADA,
@@ -190,7 +192,7 @@ def test_a_forgotten_visit_is_not_given_another_model_than_its_page_shows(shared
     handlers = Handlers(shared)
     visit = handlers.visits.of({"token": ADA, "model": "local:another"}, "a page")
     asked = ("a fox", "0", "", 1, None, None, None, None, False, SimpleNamespace(session_hash="a page"))
-    with pytest.raises(gr.Error, match="local:another is a folder or file of another start"):
+    with pytest.raises(UserError, match="local:another is a folder or file of another start"):
         next(handlers.first_round(visit, *asked))
     visit = handlers.visits.of({"token": ADA, "model": shared.models.default}, "another page")
     *_, last = handlers.first_round(visit, *asked)
@@ -200,7 +202,7 @@ def test_a_forgotten_visit_is_not_given_another_model_than_its_page_shows(shared
 def test_many_visits_are_kept_in_bounds_and_a_dropped_one_comes_back(shared, monkeypatch):
     monkeypatch.setattr("pipeline_utils.page.visitor.visits._KEPT", 3)
     shelf = shared.shelves.album(shared.shelves.owner(ADA)).shelf
-    first = [event.picture for event in made(shared.first_round("a fox", "0", num_inference_steps=1, shelf=shelf))]
+    first = [event.picture for event in made(shared.first_round(Ask("a fox", "0", num_inference_steps=1), shelf=shelf))]
     visits = Visits(shared)
     visit = visits.of({"token": ADA}, "a page")
     choose(visit, visit.album(shared.shelves), first[0].id)

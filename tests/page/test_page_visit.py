@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import gradio as gr
 import pytest
 from PIL import Image
 
@@ -15,17 +14,17 @@ from pipeline_utils.engine.engine import Finished
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import CapacityError, InputError, UserError
 from pipeline_utils.models import runtime
-from pipeline_utils.page.rounds import compare as view_compare
-from pipeline_utils.page.rounds import html as view
-from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.handlers import Handlers
+from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit, compared
 from pipeline_utils.page.visitor.visits import choose, show
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Studio
 
-FIELDS = ("0-7", "", 2, 5.0, None, None, None, False)  # seeds, negative prompt, steps, ...
+FIELDS = {"seeds": "0-7", "num_inference_steps": 2, "guidance_scale": 5.0}
 
 
 @pytest.fixture
@@ -48,8 +47,8 @@ def played(steps) -> dict:
 
 
 def test_a_control_that_differs_is_called_different(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
     tile = visit.shown.tiles[2]
     visit.choose(2, tile.file.name)
     honest = studio.make
@@ -67,7 +66,7 @@ def test_a_control_that_differs_is_called_different(studio):
     studio.make = dishonest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
     assert "differ: 1 of 1024 pixels, by at most 1 of 255" in parts["heading"]
-    assert view.caption(visit.shown, 0) == "control · differs from the pick"
+    assert html.caption(visit.shown, 0) == "control · differs from the pick"
     studio.make = honest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
     assert "equal, bit for bit" in parts["heading"]
@@ -77,7 +76,7 @@ def test_a_control_that_differs_is_called_different(studio):
 
 @pytest.mark.parametrize("error", [CapacityError("Memory ran out at 4096x4096."), RuntimeError("/secret/path")])
 def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio, error):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
 
     def failing(*asked):
         def broken(event):
@@ -88,40 +87,38 @@ def test_an_error_in_the_middle_keeps_what_is_finished_and_frees_the_page(studio
         engine.make(*asked[:-1], broken)
 
     studio.make = failing
-    steps, parts = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")), {}
+    steps, parts = handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")), {}
     # What a person may read becomes a message here, the rest at the last edge (see test_edges).
-    with (
-        pytest.raises(gr.Error, match="Memory ran out") if isinstance(error, UserError) else pytest.raises(type(error))
-    ):
+    with pytest.raises(type(error)):
         parts.update((name, part) for step in steps for name, part in step.items())
     assert "Ended early; 3 pictures kept." in parts["status"]
     assert (parts["make"]["interactive"], parts["stop"]["visible"]) == (True, False)
     assert [place.recipe.seed for place in visit.shown.round.places] == [0, 1, 2]
     studio.make = engine.make
-    assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
+    assert "8 pictures in" in played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))["status"]
 
 
 def test_a_visitor_has_one_round_at_a_time_and_a_refused_one_changes_nothing(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    running = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    running = handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a"))
     next(running)
-    with pytest.raises(gr.Error, match="still running"):
-        next(handlers.first_round(visit, "a blue cup", *FIELDS, visitor("a")))
+    with pytest.raises(UserError, match="still running"):
+        next(handlers.first_round(visit, Ask("a blue cup", **FIELDS), visitor("a")))
     other = Visit(studio.models.default)
-    assert "8 pictures" in played(handlers.first_round(other, "a blue cup", *FIELDS, visitor("b")))["status"]
+    assert "8 pictures" in played(handlers.first_round(other, Ask("a blue cup", **FIELDS), visitor("b")))["status"]
     assert "8 pictures" in played(running)["status"]
     for prompt, seeds in (("", "0-3"), ("a red fox", "x")):
-        with pytest.raises(gr.Error):
-            next(handlers.first_round(visit, prompt, seeds, *FIELDS[1:], visitor("a")))
+        with pytest.raises(UserError):
+            next(handlers.first_round(visit, Ask(prompt, **FIELDS | {"seeds": seeds}), visitor("a")))
     assert len(visit.rounds) == 1
-    assert "8 pictures" in played(handlers.first_round(visit, "a blue cup", *FIELDS, visitor("a")))["status"]
+    assert "8 pictures" in played(handlers.first_round(visit, Ask("a blue cup", **FIELDS), visitor("a")))["status"]
 
 
 def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
     before = visit.shown
-    running = handlers.first_round(visit, "a blue cup", "0-3", "", 400, 5.0, None, None, None, False, visitor("a"))
+    running = handlers.first_round(visit, Ask("a blue cup", num_inference_steps=400), visitor("a"))
     for step in running:
         if "Step" in str(step.get("status")):
             handlers.stop(visitor("a"))
@@ -134,8 +131,8 @@ def test_a_round_stopped_before_its_first_picture_leaves_no_trace(studio):
 @pytest.mark.parametrize("at", range(5))
 def test_a_broken_stream_of_events_never_leaves_a_round_running(studio, at, broken):
     """After "Starting…", the first words, steps and pictures; closed by the server, dropped, or raised into."""
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    steps = handlers.first_round(visit, "a red fox", *FIELDS, visitor("a"))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    steps = handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a"))
     for _ in range(at + 1):
         next(steps)
     if broken == "closed":
@@ -149,18 +146,18 @@ def test_a_broken_stream_of_events_never_leaves_a_round_running(studio, at, brok
     assert not handlers.player.is_busy(visitor("a"))
     if visit.shown:
         assert Path(handlers.zip_file(visit)).is_file()
-    assert "8 pictures in" in played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))["status"]
+    assert "8 pictures in" in played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))["status"]
 
 
 def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
     album = visit.album(studio.shelves)
     for index in (0, -1, None, "0", True, "", "0" * 16, [], {}):
         with pytest.raises(InputError):
             show(visit, album, index)
         with pytest.raises(InputError):
             visit.choose(index, None)
-    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
     for index in (1, [], "", None, "1" * 16):
         with pytest.raises(InputError):
             show(visit, album, index)
@@ -172,8 +169,8 @@ def test_rounds_and_pictures_of_a_visit_are_found_by_what_they_are_only(studio):
 
 
 def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_here(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    played(handlers.first_round(visit, "a red fox", *FIELDS, visitor("a")))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
     own = studio.shelf.read(visit.shown.tiles[0].id)
 
     def said(picture) -> str:
@@ -210,8 +207,8 @@ def test_the_same_bits_are_promised_only_for_what_was_made_as_pictures_are_made_
 
 
 def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
-    first = ("a red fox", "0-1", "", 1, 5.0, None, None, None, False, visitor("a"))
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    first = (Ask("a red fox", "0-1", num_inference_steps=1), visitor("a"))
     running = handlers.first_round(visit, *first)
     while not visit.rounds:
         next(running)
@@ -235,19 +232,16 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
 
 
 def test_what_was_typed_is_text_on_the_page_never_markup(studio):
-    handlers, visit = Handlers(studio), Visit(studio.models.default)
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
     prompt = "<img src=x onerror=alert(1)> \"a\" & 'b'"
-    parts = played(handlers.first_round(visit, prompt, *FIELDS, visitor("a")))
+    parts = played(handlers.first_round(visit, Ask(prompt, **FIELDS), visitor("a")))
     visit.choose(0, visit.shown.tiles[0].file.name)
-    for html in (parts["heading"], view.pick(visit.pick), view.waiting(prompt), view.said(prompt)):
-        assert "<img src=x" not in html
-        assert "&lt;img src=x onerror=alert(1)&gt;" in html
-    assert 'alt="&lt;img src=x onerror=alert(1)&gt; &quot;a&quot;' in view_compare.frame(visit.pick)
-    with pytest.raises(gr.Error) as told:
-        next(handlers.first_round(visit, "a", "<b>", *FIELDS[1:], visitor("a")))
-    assert "&lt;b&gt;" in told.value.message
+    for shown in (parts["heading"], html.pick(visit.pick), html.waiting(prompt), html.said(prompt)):
+        assert "<img src=x" not in shown
+        assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    assert 'alt="&lt;img src=x onerror=alert(1)&gt; &quot;a&quot;' in html.frame(visit.pick)
 
 
 def test_durations_and_round_names_read_well():
-    assert [view.duration(s) for s in (0.2, 59, 200, 9000)] == ["1 s", "59 s", "3 min", "2.5 h"]
-    assert [view.round_name(n) for n in (2, 3, 11)] == ["Second round", "Third round", "Round 11"]
+    assert [html.duration(s) for s in (0.2, 59, 200, 9000)] == ["1 s", "59 s", "3 min", "2.5 h"]
+    assert [html.round_name(n) for n in (2, 3, 11)] == ["Second round", "Third round", "Round 11"]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline_utils.engine.engine import Finished
-from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.rounds import html
 from pipeline_utils.page.shelf import html as view_shelf
 from pipeline_utils.page.tree import layout as view_tree
 from pipeline_utils.page.visitor.pictures import label
@@ -18,6 +18,7 @@ from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import choose, restore
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.proof.replay import verify
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.shelf.copies import Thumbs
 from pipeline_utils.shelf.owners import Album
 from pipeline_utils.shelf.shelf import Shelf
@@ -44,11 +45,11 @@ def again(place: Studio) -> tuple[Visit, Album]:
 
 
 def shown(visit: Visit) -> list[str]:
-    return [view.caption(visit.shown, at).split(" · ")[0] for at in range(len(visit.shown.round.places))]
+    return [html.caption(visit.shown, at).split(" · ")[0] for at in range(len(visit.shown.round.places))]
 
 
 def test_two_second_rounds_of_one_pick_stay_two_after_a_reload(place):
-    pick = pictures(place.first_round("a red fox", "0-3", num_inference_steps=2))[2]
+    pick = pictures(place.first_round(Ask("a red fox", "0-3", num_inference_steps=2)))[2]
     for suffixes in ([", neon", ", ink"], [", flat"]):
         pictures(place.second_round(pick, suffixes))
     pictures(place.variations(pick, "7, 8"))
@@ -67,21 +68,21 @@ def test_two_second_rounds_of_one_pick_stay_two_after_a_reload(place):
 
 
 def test_a_grid_comes_back_as_one_round_after_a_reload(place):
-    first = pictures(place.first_round("a red fox", "0-3", num_inference_steps=2))
+    first = pictures(place.first_round(Ask("a red fox", "0-3", num_inference_steps=2)))
     picked = [first[3], first[1]]
     grid = pictures(place.grid(picked, [", neon", ", ink"]))
     visit, album = again(place)
     assert [tile.id for tile in visit.shown.tiles.values()] == [picture.id for picture in grid]
     assert (visit.shown.round.columns, visit.shown.round.rows, visit.shown.name) == (3, 2, "2 seeds")
     assert visit.shown.controls == {0: "equal", 3: "equal"}
-    assert view.caption(visit.shown, 4).startswith("seed 1 · neon · ")
+    assert html.caption(visit.shown, 4).startswith("seed 1 · neon · ")
     assert visit.pick.id == picked[0].id
     # The tree shows one row for it, below the first picture that it came from, and says all of them.
-    html = view_tree.draw(album.tree(), Thumbs(place.shelf), None, 100)
-    assert html.count('<ul class="row"') == 2
-    assert "from seed 3; seed 1</span>" in html
-    assert "seed 1 · neon" in html
-    assert html.count("<li class=led>") == 2
+    shown = view_tree.draw(album.tree(), Thumbs(place.shelf), None, 100)
+    assert shown.count('<ul class="row"') == 2
+    assert "from seed 3; seed 1</span>" in shown
+    assert "seed 1 · neon" in shown
+    assert shown.count("<li class=led>") == 2
     # Where its first pick is deleted it hangs below the other; where none is left, it says so.
     album.shelf.get(picked[0].id).unlink()
     tree = Album(place.shelf).tree()
@@ -95,21 +96,21 @@ def test_a_grid_comes_back_as_one_round_after_a_reload(place):
     visit = Visit(place.models.default)
     choose(visit, Album(place.shelf), grid[4].id)
     assert (visit.shown.round.columns, visit.shown.round.rows) == (None, 2)
-    assert view.caption(visit.shown, 3) == "seed 1 · neon"
+    assert html.caption(visit.shown, 3) == "seed 1 · neon"
 
 
 def test_the_order_of_a_round_is_in_the_files_and_not_in_their_times(place):
-    asked = pictures(place.first_round("a red fox", "5, 3, 9", num_inference_steps=2))
+    asked = pictures(place.first_round(Ask("a red fox", "5, 3, 9", num_inference_steps=2)))
     place.shelf.get(asked[0].id).unlink()
-    pictures(place.first_round("a red fox", "5, 3, 9", num_inference_steps=2))
+    pictures(place.first_round(Ask("a red fox", "5, 3, 9", num_inference_steps=2)))
     visit, _ = again(place)
     assert shown(visit) == ["seed 5", "seed 3", "seed 9"]
 
 
 def test_a_round_asked_for_again_is_the_same_round_and_nothing_is_written_twice(place):
-    first = pictures(place.first_round("a red fox", "0-3", num_inference_steps=2))
-    other = pictures(place.first_round("a red fox", "0-1", num_inference_steps=2))
-    again = pictures(place.first_round("a red fox", "0-3", num_inference_steps=2))
+    first = pictures(place.first_round(Ask("a red fox", "0-3", num_inference_steps=2)))
+    other = pictures(place.first_round(Ask("a red fox", "0-1", num_inference_steps=2)))
+    again = pictures(place.first_round(Ask("a red fox", "0-3", num_inference_steps=2)))
     assert [picture.id for picture in again] == [picture.id for picture in first]
     assert [len(branch.cards) for branch in Album(place.shelf).tree().roots] == [2, 4]
     assert {picture.lineage.round_id for picture in first} != {picture.lineage.round_id for picture in other}
@@ -135,19 +136,19 @@ def test_a_picture_blacked_out_by_a_safety_checker_is_shown_as_that_after_a_relo
         honest(*asked[:-1], emit)
 
     place.make = checked
-    black = pictures(place.first_round("a red fox", "0-1", num_inference_steps=2))[1]
+    black = pictures(place.first_round(Ask("a red fox", "0-1", num_inference_steps=2)))[1]
     visit, album = again(place)
-    assert view.caption(visit.shown, 0) == "seed 0"
-    assert view.caption(visit.shown, 1) == "seed 1 · blacked out by the safety checker"
+    assert html.caption(visit.shown, 0) == "seed 0"
+    assert html.caption(visit.shown, 1) == "seed 1 · blacked out by the safety checker"
     visit.choose(1, place.shelf.get(black.id).name)
-    assert "Blacked out by the safety checker." in view.pick(visit.pick)
+    assert "Blacked out by the safety checker." in html.pick(visit.pick)
     visit.choose(0, visit.shown.tiles[0].file.name)
-    assert "lacked out" not in view.pick(visit.pick)
+    assert "lacked out" not in html.pick(visit.pick)
     tree = view_tree.draw(album.tree(), Thumbs(place.shelf), None, 100)
     shelf = view_shelf.shelf(album.newest_first(), 2, Thumbs(place.shelf), set(), None, 100)
-    for html in (tree, shelf):
-        assert html.count('alt="a red fox, seed 1, blacked out by the safety checker"') == 1
-        assert html.count(" · blacked out<") == 1
+    for shown in (tree, shelf):
+        assert shown.count('alt="a red fox, seed 1, blacked out by the safety checker"') == 1
+        assert shown.count(" · blacked out<") == 1
     # Verify says it: the checker did the same here; or it did not, which is why the pixels differ.
     reading = read(place.shelf.get(black.id))
     found = verify(place, reading)

@@ -14,6 +14,7 @@ from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture, decode, encode
 from pipeline_utils.proof.replay import checking, verify
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from tests.making import load, made, recipe, studio
 from tests.tiny import tiny_sd
 
@@ -26,7 +27,7 @@ def here(tiny_sd_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def picture(here) -> Picture:
     """The last of five, so that it rode in a padded call."""
-    return made(here.first_round("a cat", "0-4", num_inference_steps=3))[-1].picture
+    return made(here.first_round(Ask("a cat", "0-4", num_inference_steps=3)))[-1].picture
 
 
 def reading(picture: Picture):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import gradio as gr
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
@@ -15,13 +14,16 @@ from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused
 from pipeline_utils.engine.lanes import lanes_agree
 from pipeline_utils.engine.turns import Turns
+from pipeline_utils.errors import UserError
 from pipeline_utils.page.rounds.handlers import Handlers
+from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Lineage, Picture
 from pipeline_utils.proof.experiments import EXPERIMENTS, run
 from pipeline_utils.proof.replay import verify
 from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.recipe.ask import Ask
 from tests import tiny
 from tests.making import load, pictures, recipe, studio
 
@@ -101,7 +103,7 @@ def test_a_variation_that_is_no_number_is_refused(tiny_sd_folder):
 
 def test_an_unlucky_number_of_steps_is_a_sentence_for_programs(here):
     first_round = endpoints(here)["first_round"]
-    with pytest.raises(gr.Error, match=WORDS):
+    with pytest.raises(UserError, match=WORDS):
         first_round("a red fox", "0-1", num_inference_steps=4, sampler="Euler a")
     assert len(first_round("a red fox", "0-1", num_inference_steps=5, sampler="Euler a")["pictures"]) == 2
 
@@ -119,13 +121,13 @@ def test_programs_get_the_rest_of_a_round_and_the_reason_for_what_is_missing(tin
 
 def test_the_page_keeps_the_rest_of_the_round_and_says_why_one_is_missing(tiny_sd_folder, tmp_path):
     here = studio(tiny_sd_folder, tmp_path)
-    handlers, visit, parts = Handlers(here), Visit(here.models.default), {}
-    form = ("0-3", "", 1, 5.0, None, None, None, False, SimpleNamespace(session_hash="a"))
-    steps = handlers.first_round(visit, "a red fox", *form)
+    handlers, visit, parts = Handlers(here, Player(here)), Visit(here.models.default), {}
+    asked = Ask("a red fox", num_inference_steps=1, guidance_scale=5.0)
+    steps = handlers.first_round(visit, asked, SimpleNamespace(session_hash="a"))
     with (
         here.models.use(here.models.default) as loaded,
         spoiled(loaded.pipe, "vae.decoder", float("nan"), 4),
-        pytest.raises(gr.Error, match="Seed 1 gives no picture"),
+        pytest.raises(UserError, match="Seed 1 gives no picture"),
     ):
         parts.update((name, part) for step in steps for name, part in step.items())
     assert "3 pictures in" in parts["status"]

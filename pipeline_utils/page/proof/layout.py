@@ -10,10 +10,10 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.api import session, told, under_way
+from pipeline_utils.api import session, under_way
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.turns import streamed
-from pipeline_utils.page.wiring import Page
+from pipeline_utils.page.events import Page
 from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, Result, run
 from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.studio import Studio
@@ -29,7 +29,7 @@ _WORDS = {True: ("green", "As said."), False: ("red", "Not as said."), None: ("n
 
 def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
-    studio = page.handlers.studio
+    studio = page.player.studio
     gr.HTML(INTRO, elem_id="proof-intro")
     with gr.Row(elem_id="proof-go"):
         every = gr.Button("Run all", variant="primary", elem_id="proof-run-all", min_width=0, scale=0)
@@ -88,7 +88,7 @@ def _told(
         return
     done: list[bool | None] = []
     under_way: tuple[Experiment, str] | None = None
-    with told(), closing(streamed(work, stop)) as events:
+    with closing(streamed(work, stop)) as events:
         for experiment, result, loaded in events:
             if result is not None:
                 done.append(result.ok)

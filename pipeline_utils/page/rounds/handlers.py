@@ -1,4 +1,4 @@
-"""What an event of the page does. Layout and wiring are in ui.py; no component is known here.
+"""What the events of the rounds do: making, looking, picking, files, models. No component is known here.
 
 A handler answers with a dict from names of parts of the page to their new state.
 """
@@ -18,13 +18,12 @@ from pipeline_utils.engine.turns import Stop, Stopped
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.page.rounds import html as view
-from pipeline_utils.page.rounds import panels
-from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.rounds import html, panels
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
-from pipeline_utils.page.toasts import shown_as_toast, tell
 from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
-from pipeline_utils.page.visitor.visits import Visits, said, show
+from pipeline_utils.page.visitor.visits import said, show
+from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.rounds import parse_seeds
 from pipeline_utils.shelf.contact_sheet import round_sheet
 from pipeline_utils.shelf.copies import place_for, zip_pictures
@@ -34,77 +33,55 @@ from pipeline_utils.studio import Studio
 class Handlers:
     """The events of the page. Thread-safe: what a visitor made is in the visit, what runs is in the player."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.player = Player(studio)
-        self.visits = Visits(studio)
-        self.stop = self.player.stop
+    def __init__(self, studio: Studio, player: Player) -> None:
+        self.studio, self.player = studio, player
+        self.stop = player.stop
 
     # Rounds
 
-    def first_round(
-        self,
-        visit: Visit,
-        prompt: str,
-        seeds: str,
-        negative_prompt: str,
-        steps: float | None,
-        guidance: float | None,
-        width: float | None,
-        height: float | None,
-        sampler: str | None,
-        cut: bool,
-        request: gr.Request,
-    ) -> Iterator[Parts]:
-        """One prompt, one picture a seed. An empty number field takes the model's own value."""
-        start = partial(
-            self.studio.first_round,
-            prompt,
-            seeds,
-            negative_prompt=negative_prompt,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            width=width,
-            height=height,
-            sampler=sampler,
-            model=visit.model,
-            cut_long_prompts=cut,
-            shelf=visit.shelf(self.studio.shelves),
-        )
+    def first_round(self, visit: Visit, ask: Ask, request: gr.Request) -> Iterator[Changes]:
+        """One prompt, one picture a seed."""
+        start = partial(self.studio.first_round, ask, shelf=visit.shelf(self.studio.shelves))
         yield from self.player.play(visit, start, {}, request)
 
-    def example(
-        self,
-        visit: Visit,
-        prompt: str,
-        seeds: str,
-        negative_prompt: str,
-        steps: float | None,
-        guidance: float | None,
-        width: float | None,
-        height: float | None,
-        sampler: str | None,
-        cut: bool,
-        request: gr.Request,
-    ) -> Iterator[Parts]:
+    def example(self, visit: Visit, ask: Ask, request: gr.Request) -> Iterator[Changes]:
         """As first_round, with the words of an example button put into the prompt field first."""
-        settings = (seeds, negative_prompt, steps, guidance, width, height, sampler, cut, request)
-        parts = {"prompt": gr.update(value=prompt)}
-        for more in self.first_round(visit, prompt, *settings):
+        parts = {"prompt": gr.update(value=ask.prompt)}
+        for more in self.first_round(visit, ask, request):
             yield parts | more
             parts = {}
 
-    def next_round(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Parts]:
+    def next_round(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Changes]:
         """The pick once more as control, then with each suffix."""
-        with shown_as_toast():
-            if visit.pick is None:
-                raise UserError("There is no pick yet: click a picture first, then ask for its second round.")
-            shelf = visit.shelf(self.studio.shelves)
-            picked = visit.pick.read()
+        if visit.pick is None:
+            raise UserError("There is no pick yet: click a picture first, then ask for its second round.")
+        shelf = visit.shelf(self.studio.shelves)
+        picked = visit.pick.read()
         start = partial(self.studio.second_round, picked, suffixes, cut_long_prompts=cut, shelf=shelf)
         yield from self.player.play(visit, start, {picked.id: picked}, request)
 
-    def count(self, seeds: str) -> Parts:
+    def variations(
+        self, visit: Visit, seeds: str, strength: float, cut: bool, request: gr.Request
+    ) -> Iterator[Changes]:
+        """The pick once more as control, then a picture on the way from its seed to each second seed."""
+        if visit.pick is None:
+            raise UserError("There is no pick yet: click a picture first, then ask for its variations.")
+        shelf = visit.shelf(self.studio.shelves)
+        picked = visit.pick.read()
+        start = partial(self.studio.variations, picked, seeds, strength, cut_long_prompts=cut, shelf=shelf)
+        yield from self.player.play(visit, start, {picked.id: picked}, request)
+
+    def all_seeds(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Changes]:
+        """Each seed of the pick's round as a row: its picture again as control, then with each suffix."""
+        rows = visit.rows()
+        if len(rows) < 2:
+            raise UserError("This needs a round of several seeds: show one, or pick a picture of one.")
+        shelf = visit.shelf(self.studio.shelves)
+        picked = {tile.id: tile.read() for tile in rows}
+        start = partial(self.studio.grid, list(picked.values()), suffixes, cut_long_prompts=cut, shelf=shelf)
+        yield from self.player.play(visit, start, picked, request)
+
+    def count(self, seeds: str) -> Changes:
         """The words on the button that makes round one, while seeds are typed."""
         try:
             number = len(parse_seeds(seeds, random.randrange))
@@ -114,42 +91,38 @@ class Handlers:
 
     # Looking and picking
 
-    def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
-        with shown_as_toast():
-            show(visit, visit.album(self.studio.shelves), said(event, "value"))
+    def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
+        show(visit, visit.album(self.studio.shelves), said(event, "value"))
         grid = panels.grid(visit, busy=self.player.is_busy(request))
         return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
-    def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
-        with shown_as_toast():
-            visit.choose(said(event, "index"), _file_name(said(event, "value")))
+    def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
+        visit.choose(said(event, "index"), _file_name(said(event, "value")))
         return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
 
     # Files
 
     def sheet_file(self, visit: Visit) -> str:
         """The labelled contact sheet of the round that is shown, as a PNG."""
-        with shown_as_toast():
-            sheet, name = self._shown(visit)
-            title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
-            image = round_sheet([tile.read() for tile in sheet.tiles.values()], title)
-            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
-            with writing(file) as stream:
-                image.save(stream, "PNG")
-            return str(file)
+        sheet, name = self._shown(visit)
+        title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
+        image = round_sheet([tile.read() for tile in sheet.tiles.values()], title)
+        file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
+        with writing(file) as stream:
+            image.save(stream, "PNG")
+        return str(file)
 
     def zip_file(self, visit: Visit) -> str:
         """The PNGs of the round that is shown, in a zip."""
-        with shown_as_toast():
-            sheet, name = self._shown(visit)
-            file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".zip")
-            # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
-            zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
-            return str(file)
+        sheet, name = self._shown(visit)
+        file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".zip")
+        # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
+        zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
+        return str(file)
 
     # Models
 
-    def switch(self, visit: Visit, name: str, request: gr.Request) -> Iterator[Parts]:
+    def switch(self, visit: Visit, name: str, request: gr.Request) -> Iterator[Changes]:
         """Loads another model and sets the fields to its own values; back to the former when that fails."""
         models = self.studio.models
         failure: Exception | None = None
@@ -162,7 +135,7 @@ class Handlers:
                 yield {"model": gr.update(value=visit.model)}
                 return
             stop = self.player.begin(request)
-            yield panels.busy() | {"status": view.waiting(f"Loading {shorten(wanted.title, 60)}…")}
+            yield panels.busy() | {"status": html.waiting(f"Loading {shorten(wanted.title, 60)}…")}
             with suppress(Stopped), models.use(wanted, stop) as loaded:
                 spec = loaded.spec
         except Exception as error:
@@ -172,16 +145,17 @@ class Handlers:
                 self.player.end(request, stop)
         if spec is not None:
             visit.model = models.label(spec)
-            took = view.duration(time.monotonic() - began)
+            took = html.duration(time.monotonic() - began)
             form = {part: gr.update(**properties) for part, properties in panels.fields(spec).items()}
             form["model"] = gr.update(value=visit.model)
-            form["note"] = gr.update(value=view.model_note(spec, visit.model))
-            yield panels.idle(visit) | form | {"status": view.said(f"{spec.title}: ready in {took}")}
+            form["note"] = gr.update(value=html.model_note(spec, visit.model))
+            yield panels.idle(visit) | form | {"status": html.said(f"{spec.title}: ready in {took}")}
         else:
             parts = panels.idle(visit) if stop is not None else {}
-            status = "" if failure else view.said("Stopped.")
+            status = "" if failure else html.said("Stopped.")
             yield parts | {"model": gr.update(value=visit.model), "status": status}
-        tell(failure)
+        if failure is not None:
+            raise failure
 
     # Inner parts
 

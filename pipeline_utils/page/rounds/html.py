@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
 
 from pipeline_utils.models.catalog import ModelSpec, sampler_label
 from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit
@@ -37,6 +43,9 @@ VARIATIONS = """
 """
 
 FLAGGED = "blacked out by the safety checker"
+
+_MODES = ("Picture", "Compare", "Difference")
+_EXACT = 32  # pixels of a preview: up to here without loss, since lossy WebP halves the resolution of colours
 
 _ORDINALS = ("", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 
@@ -137,7 +146,7 @@ def heading(visit: Visit) -> str:
 
 
 def pick(picked: Tile, frame: str = "", again: str = "") -> str:
-    """frame: the picture itself, as view_compare shows it. again: what is known of making it again."""
+    """frame: the picture itself, in its frame. again: what is known of making it again."""
     recipe = picked.recipe
     facts = {
         "Model": recipe.model,
@@ -180,3 +189,58 @@ def model_note(spec: ModelSpec, name: str) -> str:
     parts = [f"{spec.width} × {spec.height}", f"{spec.num_inference_steps} steps"] if spec.family else []
     said = escape(" · ".join([*parts, *([spec.note] if spec.note else [])]))
     return f'<p class="quiet" data-model="{escape(name)}">{said}</p>'
+
+
+def frame(pick: Tile) -> str:
+    """The picture; with a switch and a divider where the one it came from is still on the shelf."""
+    recipe = pick.recipe
+    alt = escape(f"{recipe.prompt}, seed {recipe.seed}")
+    size = f'width="{recipe.width}" height="{recipe.height}"'
+    own = f'<img class="own" src="{url(pick.file)}" alt="{alt}" {size}>'
+    origin = _origin(pick)
+    if origin is None:
+        return f'<div class="frame">{own}</div>'
+    switch = "".join(
+        f'<label><input type="radio" name="versus" value="{mode.lower()}"{" checked" if n == 0 else ""}>'
+        f"<span>{mode}</span></label>"
+        for n, mode in enumerate(_MODES)
+    )
+    before, after = f"round {pick.round - 1}", f"round {pick.round}"
+    name = "control" if pick.control else (pick.suffix or "").strip(" ,")
+    label = escape(f"Divider: left of it {before}, right of it {after}")
+    alike = ""
+    if pick.alike is not None:
+        alike = f"<b>{percent(pick.alike)} % alike</b>: how much of the outline and placement stayed. "
+    return (
+        f'<div class="versus"><fieldset class="modes"><legend class="visually-hidden">Show the pick</legend>{switch}'
+        f'</fieldset><div class="frame">{own}'
+        f'<img class="origin" src="{url(origin)}" alt="The picture it came from, {before}" {size}>'
+        f'<div class="gap" role="img" aria-label="Difference of the two pictures" '
+        f"style=\"background-image: url('{url(pick.file)}'), url('{url(origin)}')\"></div>"
+        f'<span class="side before" aria-hidden="true">{before}</span>'
+        f'<span class="side after" aria-hidden="true">{escape(" · ".join(filter(None, (after, name))))}</span>'
+        f'<input type="range" class="divider" min="0" max="100" value="50" aria-label="{label}"></div>'
+        f'<p class="quiet for-compare">{alike}</p>'
+        f'<p class="quiet for-difference">{alike}Black where the two are equal; what differs is shown twice as '
+        "bright.</p></div>"
+    )
+
+
+def _origin(pick: Tile) -> Path | None:
+    if pick.parent is None:
+        return None
+    return next(pick.file.parent.glob(f"seed-*_{pick.parent}.png"), None)
+
+
+def previews(pictures: np.ndarray, places: Sequence[int]) -> str:
+    """Data for previews.js: `pictures`, uint8 [n, height, width, 3], are how these places look now."""
+    return "".join(
+        f'<i data-place="{place}" data-picture="{_data(pixels)}"></i>'
+        for place, pixels in zip(places, pictures, strict=True)
+    )
+
+
+def _data(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", lossless=max(pixels.shape) <= _EXACT, quality=80, method=1)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

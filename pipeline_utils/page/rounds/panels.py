@@ -11,23 +11,22 @@ import gradio as gr
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import UserError
 from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
-from pipeline_utils.page.rounds import compare as view_compare
-from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.rounds import html
 from pipeline_utils.page.suffixes import presets
 from pipeline_utils.page.visitor.visit import RoundShown, Visit
 from pipeline_utils.proof.replay import again
 from pipeline_utils.studio import Studio
 
-Parts = dict[str, Any]
+Changes = dict[str, Any]
 
 
 def tiles(sheet: RoundShown, waiting: Path) -> list[tuple[str, str]]:
     """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
     files = {at: tile.file for at, tile in sheet.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
-    return [(str(files.get(at, waiting)), view.caption(sheet, at)) for at in range(len(sheet.round.places))]
+    return [(str(files.get(at, waiting)), html.caption(sheet, at)) for at in range(len(sheet.round.places))]
 
 
-def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
+def looked(visit: Visit, studio: Studio, waiting: Path) -> Changes:
     """The parts that show a round."""
     sheet = visit.shown
     titles = [(sheet.title, sheet.key) for sheet in visit.rounds]
@@ -39,7 +38,7 @@ def looked(visit: Visit, studio: Studio, waiting: Path) -> Parts:
             value=sheet.key if sheet else None,
             visible=len(titles) > 1,
         ),
-        "heading": view.heading(visit),
+        "heading": html.heading(visit),
         "empty": gr.update(visible=sheet is None),
         # gr.update with selected_index=None would leave the browser's old selection.
         "gallery": gr.Gallery(
@@ -65,17 +64,17 @@ def script(visit: Visit, studio: Studio) -> str | None:
     return None
 
 
-def picked(visit: Visit, studio: Studio, busy: bool) -> Parts:
+def picked(visit: Visit, studio: Studio, busy: bool) -> Changes:
     """The parts that show the pick."""
-    pick, html = visit.pick, view.NO_PICK
+    pick, shown = visit.pick, html.NO_PICK
     if pick:
-        html = view.pick(pick, view_compare.frame(pick), again(studio, pick.recipe, pick.fingerprint))
+        shown = html.pick(pick, html.frame(pick), again(studio, pick.recipe, pick.fingerprint))
     number = pick.round + 1 if pick else 2
     return {
-        "pick": html,
+        "pick": shown,
         "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
-        "next_title": view.next_round(pick),
-        "next": gr.update(value=view.round_name(number), interactive=pick is not None and not busy),
+        "next_title": html.next_round(pick),
+        "next": gr.update(value=html.round_name(number), interactive=pick is not None and not busy),
         "grid": grid(visit, busy),
         "vary": gr.update(interactive=pick is not None and not busy),
     }
@@ -88,7 +87,7 @@ def grid(visit: Visit, busy: bool) -> Any:
     return gr.update(value=label, interactive=rows > 1 and not busy)
 
 
-def busy() -> Parts:
+def busy() -> Changes:
     return {
         "make": gr.update(interactive=False),
         "next": gr.update(interactive=False),
@@ -98,7 +97,7 @@ def busy() -> Parts:
     }
 
 
-def idle(visit: Visit) -> Parts:
+def idle(visit: Visit) -> Changes:
     return {
         "make": gr.update(interactive=True),
         "next": gr.update(interactive=visit.pick is not None),
@@ -116,10 +115,10 @@ def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
     examples = (*spec.examples, "", "", "")[:3]
     return {
         "model": {"value": spec.name},
-        "note": {"value": view.model_note(spec, spec.name)},
-        "negative": {"visible": not family or family.negative_prompt},
-        "steps": {"value": spec.num_inference_steps},
-        "guidance": {"value": spec.guidance_scale},
+        "note": {"value": html.model_note(spec, spec.name)},
+        "negative_prompt": {"visible": not family or family.negative_prompt},
+        "num_inference_steps": {"value": spec.num_inference_steps},
+        "guidance_scale": {"value": spec.guidance_scale},
         "width": {"value": spec.width, "interactive": not fixed},
         "height": {"value": spec.height, "interactive": not fixed},
         "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},

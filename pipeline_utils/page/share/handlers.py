@@ -12,30 +12,20 @@ from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import UserError
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.revisions import short
+from pipeline_utils.page.events import SETTINGS
 from pipeline_utils.page.rounds import panels
-from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.share import html as view_share
 from pipeline_utils.page.share.link import Linked, query, read_link
-from pipeline_utils.page.toasts import shown_as_toast
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.studio import Studio
-
-# Parts of the form that only make sense for the model they were chosen for, by the link's names.
-_SETTINGS = {
-    "negative_prompt": "negative",
-    "num_inference_steps": "steps",
-    "guidance_scale": "guidance",
-    "width": "width",
-    "height": "height",
-    "sampler": "sampler",
-}
 
 
 class Share:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
 
-    def share(self, visit: Visit, suffixes: list[str]) -> Parts:
+    def share(self, visit: Visit, suffixes: list[str]) -> Changes:
         """What can be copied at the pick."""
         pick = visit.pick
         if pick is None:
@@ -51,7 +41,7 @@ class Share:
         good = read_link([("suffix", suffix) for suffix in kept]).suffixes
         return {"share": view_share.share(query(pick.recipe, good), pick.recipe.to_json(), script)}
 
-    def open_link(self, request: gr.Request) -> Parts:
+    def open_link(self, request: gr.Request) -> Changes:
         """Fills the form from the query parameters of the page's address. Never runs or loads anything."""
         pairs = list(_pairs(request.query_params))
         link = read_link(pairs)
@@ -68,35 +58,33 @@ class Share:
             parts["strength"] = gr.update(value=link.values["variation_strength"])
         return parts | self._filled(link, spec)
 
-    def link_suffixes(self, kept: tuple[str, list[str]] | None) -> Parts:
+    def link_suffixes(self, kept: tuple[str, list[str]] | None) -> Changes:
         """kept: the model that is chosen, and the link's suffixes; None once the server forgot them."""
         if kept is None:
             return {}
         return {"suffixes": gr.update(value=kept[1])}
 
-    def link_model(self, visit: Visit, request: gr.Request) -> Parts:
+    def link_model(self, visit: Visit, request: gr.Request) -> Changes:
         """Another model was chosen: the settings of the link follow when it is the link's own."""
         link = read_link(list(_pairs(request.query_params)))
         if not link.values and not link.suffixes:
             return {}
-        with shown_as_toast():
-            spec = self.studio.models.spec(visit.model)
+        spec = self.studio.models.spec(visit.model)
         own = self._own(link) == self.studio.models.label(spec)
         return self._filled(link, spec) if own else {"link_note": self._note(link, spec)}
 
-    def _filled(self, link: Linked, spec: ModelSpec) -> Parts:
+    def _filled(self, link: Linked, spec: ModelSpec) -> Changes:
         kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}
         return self._settings(link, spec) | kept | {"link_note": self._note(link, spec)}
 
-    def _settings(self, link: Linked, spec: ModelSpec) -> Parts:
+    def _settings(self, link: Linked, spec: ModelSpec) -> Changes:
         """The link's settings that this model's form has."""
         form, parts = panels.fields(spec), {}
-        for name, part in _SETTINGS.items():
-            if name not in link.values:
-                continue
-            value, own = link.values[name], form[part]
-            if own.get("visible", True) and own.get("interactive", True) and value in own.get("choices", [value]):
-                parts[part] = gr.update(value=value)
+        for name in SETTINGS:
+            value, own = link.values.get(name), form[name]
+            usable = own.get("visible", True) and own.get("interactive", True)
+            if name in link.values and usable and value in own.get("choices", [value]):
+                parts[name] = gr.update(value=value)
         return parts
 
     def _own(self, link: Linked) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from pipeline_utils.page.events import SETTINGS
 from pipeline_utils.page.share.handlers import Share
 from pipeline_utils.page.tokens.handlers import Words
 from pipeline_utils.studio import Studio
@@ -15,8 +16,6 @@ _PAUSE = (
     "async (_, ...values) => { await new Promise((done) => setTimeout(done, 150)); "
     "return [secondRound.here(), ...values]; }"
 )
-_ASKED = ("prompt", "seeds", "second_seeds", "strength")
-_SETTINGS = ("negative", "steps", "guidance", "width", "height", "sampler")
 
 
 def wire(parts: dict[str, gr.blocks.Block], on: Callable[..., None], studio: Studio, here: gr.JSON) -> None:
@@ -28,8 +27,14 @@ def wire(parts: dict[str, gr.blocks.Block], on: Callable[..., None], studio: Stu
     typed = [parts[name].change for name in ("prompt", "suffixes", "pick", "note")]
     on(typed, words.words, [here, parts["prompt"], suffixes], ("words", "suffix_words"), **late)
     on([parts["pick"].change, suffixes.change], sharing.share, [here, suffixes], ("share",), **late)
-    filled = (*_SETTINGS, "linked_suffixes", "link_note")
-    on([gr.context.Context.root_block.load], sharing.open_link, [], (*_ASKED, *filled), js=None)
+    filled = (*SETTINGS, "linked_suffixes", "link_note")
+    on(
+        [gr.context.Context.root_block.load],
+        sharing.open_link,
+        [],
+        ("prompt", "seeds", "second_seeds", "strength", *filled),
+        js=None,
+    )
     on([parts["note"].change], sharing.link_model, [here], filled)
     # An event of its own: an answer that leaves the list of suffixes out would empty it.
     on([linked_suffixes.change], sharing.link_suffixes, [linked_suffixes], ("suffixes",), js=None)

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlencode
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.models.catalog import sampler_class, sampler_label
-from pipeline_utils.recipe.recipe import (
-    MAX_GUIDANCE,
-    MAX_SEED,
-    MAX_SIDE,
-    MAX_STEPS,
-    MIN_SIDE,
-    Recipe,
-    check_float,
-    check_int,
-    check_model,
-    check_prompt,
-    check_revision,
-    check_text,
-)
-from pipeline_utils.recipe.rounds import MAX_SUFFIXES, check_suffixes, parse_seeds
+from pipeline_utils.recipe import ask, recipe
+from pipeline_utils.recipe.ask import ASKED, Ask
+from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.recipe.rounds import MAX_SUFFIXES, check_suffixes
+
+# What a link may name: all that is asked for but how to treat a long prompt, and three fields of a recipe more.
+_RECIPES_OWN = ("revision", "variation_seed", "variation_strength")
+_TYPES = {each.name: each.type for each in fields(Ask) if each.name != "cut_long_prompts"}
+_TYPES |= {each.name: each.type for each in fields(Recipe) if each.name in _RECIPES_OWN}
 
 
 @dataclass(frozen=True)
@@ -42,29 +36,18 @@ class Linked:
         return self.values.get("model")
 
 
-def query(recipe: Recipe, suffixes: Iterable[str]) -> str:
+def query(picked: Recipe, suffixes: Iterable[str]) -> str:
     """The part of a link after its question mark."""
-    values = {
-        "prompt": recipe.prompt,
-        "negative_prompt": recipe.negative_prompt,
-        "seeds": recipe.seed,
-        "num_inference_steps": recipe.num_inference_steps,
-        "guidance_scale": _short(recipe.guidance_scale),
-        "width": recipe.width,
-        "height": recipe.height,
-        "sampler": sampler_label(recipe.scheduler),
-        "model": recipe.model,
-        "revision": recipe.revision,
-    }
-    if recipe.variation_seed is not None:
-        values |= {"variation_seed": recipe.variation_seed, "variation_strength": _short(recipe.variation_strength)}
-    pairs = [(name, value) for name, value in values.items() if value != ""]
+    values = picked.to_dict() | {"seeds": picked.seed, "sampler": sampler_label(picked.scheduler)}
+    if picked.variation_seed is None:
+        values["variation_strength"] = None
+    pairs = [(name, _text(values[name])) for name in _TYPES if values[name] not in ("", None)]
     return urlencode([*pairs, *(("suffix", suffix) for suffix in suffixes)])
 
 
 def is_link(names: Iterable[str]) -> bool:
     """True when one of these query parameters is a link's."""
-    return any(name in _READERS or name == "suffix" for name in names)
+    return any(name in _TYPES or name == "suffix" for name in names)
 
 
 def read_link(pairs: Sequence[tuple[str, str]]) -> Linked:
@@ -73,9 +56,9 @@ def read_link(pairs: Sequence[tuple[str, str]]) -> Linked:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, text in pairs:
-        if name in _READERS:
+        if name in _TYPES:
             try:
-                values[name] = _READERS[name](name, text)
+                values[name] = _value(name, text)
             except InputError as error:
                 problems.append(str(error))
     suffixes: list[str] = []
@@ -89,56 +72,19 @@ def read_link(pairs: Sequence[tuple[str, str]]) -> Linked:
     return Linked(values, suffixes, problems, values.pop("revision", ""))
 
 
-def _short(number: float) -> str:
-    text = f"{number:g}"
-    return text if float(text) == number else repr(number)
+def _text(value: object) -> str:
+    """A number as short as it can be read back exactly."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def _prompt(_name: str, text: str) -> str:
-    check_prompt(text)
-    return text
-
-
-def _text(name: str, text: str) -> str:
-    check_text(name, text)
-    return text
-
-
-def _seeds(_name: str, text: str) -> str:
-    parse_seeds(text, random.randrange)
-    return text
-
-
-def _whole(low: int, high: int) -> Callable[[str, str], int]:
-    def read(name: str, text: str) -> int:
-        digits = text.isascii() and text.isdigit() and len(text) <= 20
-        return check_int(name, int(text) if digits else text, low, high)
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[str, str], float]:
-    def read(name: str, text: str) -> float:
-        try:
-            value = float(text) if len(text) <= 40 else math.nan
-        except ValueError:
-            value = math.nan
-        return check_float(name, text if math.isnan(value) else value, low, high)
-
-    return read
-
-
-_READERS: dict[str, Callable[[str, str], Any]] = {
-    "prompt": _prompt,
-    "negative_prompt": _text,
-    "seeds": _seeds,
-    "num_inference_steps": _whole(1, MAX_STEPS),
-    "guidance_scale": _number(0, MAX_GUIDANCE),
-    "width": _whole(MIN_SIDE, MAX_SIDE),
-    "height": _whole(MIN_SIDE, MAX_SIDE),
-    "sampler": lambda _name, text: sampler_label(sampler_class(text)),
-    "model": lambda _name, text: check_model(text),
-    "revision": lambda _name, text: check_revision(text),
-    "variation_seed": _whole(0, MAX_SEED),
-    "variation_strength": _number(0, 1),
-}
+def _value(name: str, text: str) -> Any:
+    """What a parameter says, as its field holds it. Raises InputError."""
+    value: Any = text
+    if "int" in _TYPES[name] and text.isascii() and text.isdigit() and len(text) <= 20:
+        value = int(text)
+    elif "float" in _TYPES[name] and len(text) <= 40:
+        with suppress(ValueError):
+            value = text if math.isnan(float(text)) else float(text)
+    if name == "sampler":
+        return sampler_label(sampler_class(text))
+    return ask.check(name, value) if name in ASKED and name != "model" else recipe.check(name, value)

@@ -8,13 +8,12 @@ from collections.abc import Callable
 import gradio as gr
 
 from pipeline_utils.errors import CapacityError, InputError
-from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.events import HERE, Page
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.shelf import html
-from pipeline_utils.page.toasts import shown_as_toast
 from pipeline_utils.page.visitor.pictures import MOST, QUICK, Pictures, shown
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import said
-from pipeline_utils.page.wiring import HERE, Page
 from pipeline_utils.recipe.recipe import MAX_SEED, check_text
 from pipeline_utils.shelf.copies import Thumbs, place_for, zip_pictures
 from pipeline_utils.shelf.index import Card
@@ -29,7 +28,7 @@ _EVENTS = "'choose', 'star', 'remove', 'restore', 'empty', 'pack', 'more'"
 
 def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
-    handlers = ShelfHandlers(page.handlers.player)
+    handlers = ShelfHandlers(page.player)
     with gr.Row(elem_id="shelf-filters"):
         words = gr.Textbox(label="Words in the prompt", lines=1, max_lines=1, min_width=0, scale=3)
         model = gr.Dropdown(
@@ -74,23 +73,22 @@ class ShelfHandlers(Pictures):
     words, model, seed, starred are the filters, limit the number of pictures shown.
     """
 
-    def show_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Parts:
+    def show_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Changes:
         """The pictures that match, as they are now."""
         return self._shown(visit, (words, model, seed, starred), limit)
 
-    def filter_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool) -> Parts:
+    def filter_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool) -> Changes:
         """As show_shelf, from the newest on."""
         return self._shown(visit, (words, model, seed, starred), html.PAGE) | {"shelf_limit": html.PAGE}
 
-    def more_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Parts:
+    def more_shelf(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Changes:
         limit = min(limit + html.PAGE, MOST)
         return self._shown(visit, (words, model, seed, starred), limit) | {"shelf_limit": limit}
 
     def star(self, visit: Visit, event: gr.EventData) -> None:
         """Gives a star to a picture or takes it. The page shows it already."""
-        with shown_as_toast():
-            album = visit.album(self.studio.shelves)
-            album.stars.set(album.card(said(event, "id")).id, said(event, "on") is True)
+        album = visit.album(self.studio.shelves)
+        album.stars.set(album.card(said(event, "id")).id, said(event, "on") is True)
 
     def remove(
         self,
@@ -102,13 +100,12 @@ class ShelfHandlers(Pictures):
         limit: int,
         event: gr.EventData,
         request: gr.Request,
-    ) -> Parts:
+    ) -> Changes:
         """Deletes the selected pictures, for a day with the way back."""
-        with shown_as_toast():
-            album = visit.album(self.studio.shelves)
-            cards = self._selected(album, event)
-            Trash(album.shelf).take([card.file for card in cards])
-            visit.forget({card.id for card in cards})
+        album = visit.album(self.studio.shelves)
+        cards = self._selected(album, event)
+        Trash(album.shelf).take([card.file for card in cards])
+        visit.forget({card.id for card in cards})
         return self._shown(visit, (words, model, seed, starred), limit) | self.looked(visit, request)
 
     def restore(
@@ -121,35 +118,32 @@ class ShelfHandlers(Pictures):
         limit: int,
         event: gr.EventData,
         request: gr.Request,
-    ) -> Parts:
+    ) -> Changes:
         """Puts the pictures of one deletion back."""
-        with shown_as_toast():
-            count = Trash(visit.shelf(self.studio.shelves)).give_back(said(event, "deletion"))
+        count = Trash(visit.shelf(self.studio.shelves)).give_back(said(event, "deletion"))
         note = html.note("1 picture is back." if count == 1 else f"{count} pictures are back.")
         open = said(event, "open") is True
         return self._shown(visit, (words, model, seed, starred), limit, note, open) | self.looked(visit, request)
 
-    def empty(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Parts:
+    def empty(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Changes:
         """Deletes what is in the trash for good."""
-        with shown_as_toast():
-            freed = Trash(visit.shelf(self.studio.shelves)).empty()
+        freed = Trash(visit.shelf(self.studio.shelves)).empty()
         note = html.note(f"The trash is empty; {freed / 2**20:.1f} MB are free again.")
         return self._shown(visit, (words, model, seed, starred), limit, note)
 
     def pack(self, visit: Visit, event: gr.EventData) -> str:
         """A zip of the selected pictures."""
-        with shown_as_toast():
-            album = visit.album(self.studio.shelves)
-            cards = self._selected(album, event)
-            paths = [album.shelf.folder / card.file for card in cards]
-            size = sum(path.stat().st_size for path in paths if path.is_file())
-            if size > MAX_ZIP:
-                raise CapacityError(
-                    f"These pictures are {size / 2**30:.1f} GB, and a zip holds {MAX_ZIP // 2**30} GB: select fewer."
-                )
-            file = place_for(self.studio.settings.cache, [card.id for card in cards], f"{len(cards)}-pictures.zip")
-            zip_pictures(paths, file)
-            return str(file)
+        album = visit.album(self.studio.shelves)
+        cards = self._selected(album, event)
+        paths = [album.shelf.folder / card.file for card in cards]
+        size = sum(path.stat().st_size for path in paths if path.is_file())
+        if size > MAX_ZIP:
+            raise CapacityError(
+                f"These pictures are {size / 2**30:.1f} GB, and a zip holds {MAX_ZIP // 2**30} GB: select fewer."
+            )
+        file = place_for(self.studio.settings.cache, [card.id for card in cards], f"{len(cards)}-pictures.zip")
+        zip_pictures(paths, file)
+        return str(file)
 
     def _selected(self, album: Album, event: gr.EventData) -> list[Card]:
         ids = said(event, "ids")
@@ -160,24 +154,23 @@ class ShelfHandlers(Pictures):
 
     def _shown(
         self, visit: Visit, asked: tuple[str, str, str, bool], limit: int, note: str = "", open: bool = False
-    ) -> Parts:
-        with shown_as_toast():
-            album = visit.album(self.studio.shelves)
-            deletions = Trash(album.shelf).deletions()  # what was deleted long ago goes when somebody looks
-            cards, starred = album.newest_first(), album.stars.ids()
-            try:
-                matches = matching(*asked, starred)
-            except InputError as error:
-                found, note = [], note + html.note(str(error))
-            else:
-                found = [card for card in cards if matches(card)]
-            if deletions:  # the way back stays in sight
-                note += html.deleted(deletions[0])
-            pick = visit.pick.id if visit.pick else None
-            below = html.trash(deletions, open)
-            drawn = html.shelf(found, len(cards), Thumbs(album.shelf), starred, pick, limit, note, below)
-            models = sorted({card.model for card in cards})
-            return {"shelf": drawn, "shelf_model": gr.update(choices=[("All models", ""), *((m, m) for m in models)])}
+    ) -> Changes:
+        album = visit.album(self.studio.shelves)
+        deletions = Trash(album.shelf).deletions()  # what was deleted long ago goes when somebody looks
+        cards, starred = album.newest_first(), album.stars.ids()
+        try:
+            matches = matching(*asked, starred)
+        except InputError as error:
+            found, note = [], note + html.note(str(error))
+        else:
+            found = [card for card in cards if matches(card)]
+        if deletions:  # the way back stays in sight
+            note += html.deleted(deletions[0])
+        pick = visit.pick.id if visit.pick else None
+        below = html.trash(deletions, open)
+        drawn = html.shelf(found, len(cards), Thumbs(album.shelf), starred, pick, limit, note, below)
+        models = sorted({card.model for card in cards})
+        return {"shelf": drawn, "shelf_model": gr.update(choices=[("All models", ""), *((m, m) for m in models)])}
 
 
 def matching(words: object, model: object, seed: object, starred: object, stars: set[str]) -> Callable[[Card], bool]:

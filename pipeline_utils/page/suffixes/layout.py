@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.page.rounds import html as view
+from pipeline_utils.page.rounds import html
 from pipeline_utils.page.suffixes import presets
 from pipeline_utils.recipe.rounds import MAX_SUFFIX, MAX_SUFFIXES
 
@@ -14,7 +14,7 @@ from pipeline_utils.recipe.rounds import MAX_SUFFIX, MAX_SUFFIXES
 def build(suffixes: dict[str, Any]) -> dict[str, gr.blocks.Block]:
     """The parts by name. suffixes: the properties of the list at the model's own values."""
     parts: dict[str, gr.blocks.Block] = {}
-    parts["next_title"] = gr.HTML(view.next_round(None))
+    parts["next_title"] = gr.HTML(html.next_round(None))
     parts["suffixes"] = gr.HTML(
         html_template='<div class="suffixes"></div>',
         js_on_load="secondRound.suffixList(element.querySelector('.suffixes'), props, watch)",
@@ -32,7 +32,7 @@ def build(suffixes: dict[str, Any]) -> dict[str, gr.blocks.Block]:
         )
         parts["grid"] = gr.Button("On all seeds", interactive=False, min_width=0, scale=2, elem_id="grid")
     with gr.Accordion("Variations", open=False, elem_id="variations"):
-        gr.HTML(view.VARIATIONS)
+        gr.HTML(html.VARIATIONS)
         with gr.Row():
             parts["second_seeds"] = gr.Textbox(
                 label="Second seeds", value="4 random", max_lines=1, min_width=0, scale=2, elem_id="second-seeds"

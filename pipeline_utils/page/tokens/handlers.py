@@ -8,7 +8,7 @@ from diffusers import DiffusionPipeline
 
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.tokens import Meter, meters
-from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.tokens import html as view_words
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.recipe.recipe import check_text
@@ -20,7 +20,7 @@ class Words:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
 
-    def words(self, visit: Visit, prompt: str, suffixes: list[str]) -> Parts:
+    def words(self, visit: Visit, prompt: str, suffixes: list[str]) -> Changes:
         """The meters of the prompt, and of the pick's prompt with each suffix. Never loads a model."""
         rows = []
         if visit.pick and isinstance(suffixes, list):

@@ -6,11 +6,10 @@ from html import escape
 
 import gradio as gr
 
-from pipeline_utils.page.rounds.panels import Parts
-from pipeline_utils.page.toasts import shown_as_toast
+from pipeline_utils.page.events import Page
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.visitor.pictures import MOST, QUICK, Pictures, flagged, image, label, shown, words
 from pipeline_utils.page.visitor.visit import Visit, shorten
-from pipeline_utils.page.wiring import Page
 from pipeline_utils.shelf.copies import Thumbs
 from pipeline_utils.shelf.index import Card
 from pipeline_utils.shelf.tree import Branch, Tree
@@ -27,7 +26,7 @@ EMPTY = """
 
 def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
-    handlers = TreeHandlers(page.handlers.player)
+    handlers = TreeHandlers(page.player)
     tree = gr.HTML(js_on_load="secondRound.tree(element, trigger, watch, 'choose', 'older')", elem_id="tree")
     limit = gr.Number(PAGE, precision=0, visible=False)
     parts = {"tree": tree, "tree_limit": limit, "tabs": page.tabs}
@@ -42,14 +41,13 @@ def build(page: Page, tab: gr.Tab) -> None:
 class TreeHandlers(Pictures):
     """The events of the tab. Thread-safe: all state is in the visit, and in how many pictures its page shows."""
 
-    def show_tree(self, visit: Visit, limit: int) -> Parts:
+    def show_tree(self, visit: Visit, limit: int) -> Changes:
         """The tree as it is now. limit: pictures."""
-        with shown_as_toast():
-            album = visit.album(self.studio.shelves)
-            pick = visit.pick.id if visit.pick else None
-            return {"tree": draw(album.tree(), Thumbs(album.shelf), pick, limit)}
+        album = visit.album(self.studio.shelves)
+        pick = visit.pick.id if visit.pick else None
+        return {"tree": draw(album.tree(), Thumbs(album.shelf), pick, limit)}
 
-    def older(self, visit: Visit, limit: int) -> Parts:
+    def older(self, visit: Visit, limit: int) -> Changes:
         limit = min(limit + 2 * PAGE, MOST)
         return self.show_tree(visit, limit) | {"tree_limit": limit}
 

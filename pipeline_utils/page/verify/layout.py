@@ -13,11 +13,11 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from pipeline_utils.api import open_reading, told, under_way
+from pipeline_utils.api import open_reading, under_way
 from pipeline_utils.engine.engine import Step
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
-from pipeline_utils.page.wiring import Page
+from pipeline_utils.page.events import Page
 from pipeline_utils.proof.replay import checking
 from pipeline_utils.proof.verdict import Claim, Verdict
 from pipeline_utils.studio import Studio
@@ -34,7 +34,7 @@ and measured.</p>
 
 def build(page: Page, tab: gr.Tab) -> None:
     """The parts and events of the tab; called inside it."""
-    studio = page.handlers.studio
+    studio = page.player.studio
     gr.HTML(INTRO, elem_id="verify-intro")
     file = gr.File(label="PNG", file_types=[".png"], type="filepath", height=140, elem_id="verify-file")
     with gr.Accordion("Or paste a recipe", open=False, elem_id="verify-paste"):
@@ -100,9 +100,8 @@ def _checked(
             else:
                 code = hidden
                 if event.replayed:
-                    with told():
-                        spec = studio.models.meant(event.followed.model, event.followed.revision)
-                        python = as_python([event.followed], spec, event.fingerprint_here)
+                    spec = studio.models.meant(event.followed.model, event.followed.revision)
+                    python = as_python([event.followed], spec, event.fingerprint_here)
                     code = gr.update(value=python, visible=True)
                 yield verdict_html(event, claim.image), gr.update(visible=event.needs_download), code, asked
 

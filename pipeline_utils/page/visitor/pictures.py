@@ -6,16 +6,15 @@ from html import escape
 
 import gradio as gr
 
+from pipeline_utils.page.events import HERE, LOOK, PICK, Page
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.html import FLAGGED, url
-from pipeline_utils.page.rounds.panels import Parts
+from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.share.link import is_link
-from pipeline_utils.page.toasts import shown_as_toast
 from pipeline_utils.page.visitor import visits
 from pipeline_utils.page.visitor.visit import Visit, shorten
 from pipeline_utils.page.visitor.visits import said
-from pipeline_utils.page.wiring import HERE, LOOK, PICK, Page
 from pipeline_utils.shelf.copies import Thumbs
 from pipeline_utils.shelf.index import Card
 
@@ -25,7 +24,7 @@ QUICK = {"show_progress": "hidden", "api_visibility": "private", "queue": False,
 
 def wire(page: Page) -> None:
     """What happens when the page is opened."""
-    handlers, returning = Pictures(page.handlers.player), gr.Checkbox(visible=False)
+    handlers, returning = Pictures(page.player), gr.Checkbox(visible=False)
     gr.context.Context.root_block.load(
         page.event(handlers.arrive),
         [page.here, returning],
@@ -46,24 +45,22 @@ class Pictures:
     def __init__(self, player: Player) -> None:
         self.player, self.studio = player, player.studio
 
-    def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Parts:
+    def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Changes:
         """A page was opened. returning: the browser kept its token already.
 
         A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
         """
         if returning is not True or visit.rounds or is_link(request.query_params or ()):
             return {}
-        with shown_as_toast():
-            visits.restore(visit, visit.album(self.studio.shelves))
+        visits.restore(visit, visit.album(self.studio.shelves))
         return self.looked(visit, request) if visit.rounds else {}
 
-    def choose(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Parts:
+    def choose(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
         """Makes the picture that was clicked the pick, and goes to its round."""
-        with shown_as_toast():
-            visits.choose(visit, visit.album(self.studio.shelves), said(event, "id"))
+        visits.choose(visit, visit.album(self.studio.shelves), said(event, "id"))
         return self.looked(visit, request) | {"tabs": gr.Tabs(selected="rounds")}
 
-    def looked(self, visit: Visit, request: gr.Request) -> Parts:
+    def looked(self, visit: Visit, request: gr.Request) -> Changes:
         """The parts that show the round and the pick as they are now."""
         busy = self.player.is_busy(request)
         return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)

@@ -1,4 +1,4 @@
-"""How an answer of a handler, which names parts of the page, reaches them."""
+"""Events of the page: what a handler is given, and how its answer reaches the parts that it names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.toasts import shown_as_toast
+from pipeline_utils.page.running import Player
+from pipeline_utils.page.visitor.visits import Visits
+from pipeline_utils.recipe.ask import ASKED, Ask
 
 Parts = dict[str, gr.blocks.Block]
 
@@ -21,8 +22,15 @@ LOOK = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "
 PICK = ("pick", "download", "next_title", "next", "grid", "vary")
 
 
+# The parts of the form, by their names in what is asked for. The model is the visit's.
+FORM = tuple(name for name in ASKED if name != "model")
+
+SETTINGS = tuple(name for name in FORM if name not in ("prompt", "seeds", "cut_long_prompts"))
+
 # The `js` of every event whose first input is Page.here: what the page says of itself arrives with each of them.
 HERE = "(_, ...values) => [secondRound.here(), ...values]"
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True)
@@ -31,24 +39,27 @@ class Page:
 
     parts: Parts
     here: gr.JSON
-    handlers: Handlers
+    visits: Visits
+    player: Player
     tabs: gr.Tabs
 
     def event(self, function: Callable, **more: gr.blocks.Block) -> Callable:
-        """`function` as Gradio calls it: with the visit that `here` belongs to, where it takes one, and with the
-        names in its answers replaced by the parts they name. more: parts beside those of the page.
+        """`function` as Gradio calls it: with the visit that `here` belongs to and with what the form asks for, where
+        it takes them, and with the names in its answers replaced by the parts they name. more: parts beside those
+        of the page.
         """
         parts, signature = self.parts | more, inspect.signature(function)
         names = list(signature.parameters)
-        visits, asks = names[:1] == ["visit"], "request" in names
+        visits, asks, requests = names[:1] == ["visit"], "ask" in names, "request" in names
 
         def given(values: tuple) -> tuple:
             if not visits:
                 return values
             here, *rest, request = values
-            with shown_as_toast():
-                visit = self.handlers.visits.of(here, request.session_hash)
-            return (visit, *rest, request) if asks else (visit, *rest)
+            visit = self.visits.of(here, request.session_hash)
+            if asks:
+                rest = [Ask(**dict(zip(FORM, rest, strict=True)), model=visit.model)]
+            return (visit, *rest, request) if requests else (visit, *rest)
 
         def place(answer: Any) -> Any:
             if not isinstance(answer, dict):
@@ -68,8 +79,8 @@ class Page:
             def called(*values: Any) -> Any:
                 return place(function(*given(values)))
 
-        if visits and not asks:  # Gradio reads from the signature what to pass
-            request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            called.__signature__ = signature.replace(parameters=[*signature.parameters.values(), request])
+        if visits:  # Gradio reads from the signature what to pass
+            taken = [names[0], *(FORM if asks else [name for name in names[1:] if name != "request"]), "request"]
+            called.__signature__ = inspect.Signature([inspect.Parameter(name, _POSITIONAL) for name in taken])
             called.__annotations__ = called.__annotations__ | {"request": gr.Request}
         return called
