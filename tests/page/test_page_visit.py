@@ -214,7 +214,7 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
         next(running)
     started = visit.shown
     for n in range(20):
-        parts = played(handlers.first_round(visit, f"a blue cup {n}", *first[1:-1], visitor("b")))
+        parts = played(handlers.first_round(visit, Ask(f"a blue cup {n}", "0-1", num_inference_steps=1), visitor("b")))
     titles = [title for title, _ in parts["rounds"]["choices"]]
     assert titles == ["Round 1 · a red fox", *(f"Round 1 · a blue cup {n}" for n in range(9, 20))]
     assert "2 pictures" in played(running)["status"]
