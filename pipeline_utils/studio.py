@@ -22,7 +22,7 @@ from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.models.tokens import check_words
 from pipeline_utils.picture.picture import Lineage, Picture
 from pipeline_utils.recipe.ask import Ask
-from pipeline_utils.recipe.recipe import Recipe, check_bool
+from pipeline_utils.recipe.recipe import check_bool
 from pipeline_utils.recipe.rounds import Round, first_round, grid, parse_seeds, second_round, variations
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.owners import Shelves
