@@ -13,8 +13,8 @@ from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import Trash, sweep
-from tests.browser import Wire
 from tests.running import running
+from tests.wire import Wire
 
 FIELDS = [None, "a red fox", "0-1", "", 3, 5.0, None, None, None, False]
 

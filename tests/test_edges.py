@@ -14,10 +14,10 @@ from pipeline_utils.api import endpoints
 from pipeline_utils.errors import UserError
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.recipe import Recipe
-from tests.browser import Wire
 from tests.making import made, studio
 from tests.page.test_page_refusals import said
 from tests.running import App
+from tests.wire import Wire
 
 ODD_PATHS = [
     "nul\0.png",

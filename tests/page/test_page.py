@@ -12,8 +12,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from pipeline_utils.picture.picture import read
-from tests.browser import PATIENCE, Visitor, Wire
+from tests.browser import PATIENCE, Visitor
 from tests.running import running
+from tests.wire import Wire
 
 STEPS = 6
 EQUAL = "Control and pick: equal, bit for bit"

@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser import Wire
 from tests.page.test_page import button
+from tests.wire import Wire
 
 BAD_FIELDS = [
     ("Steps", "0", "num_inference_steps: 0 is not accepted; a whole number from 1 to 500"),

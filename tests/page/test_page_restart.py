@@ -18,8 +18,9 @@ from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.visitor.visits import Visits, choose
 from pipeline_utils.picture.picture import read
 from pipeline_utils.recipe.ask import Ask
-from tests.browser import Visitor, Wire
+from tests.browser import Visitor
 from tests.making import made, studio
+from tests.wire import Wire
 
 RESTARTED = "The app was restarted: reload the page."
 ADA = "0123456789abcdef" * 2

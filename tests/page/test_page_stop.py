@@ -13,8 +13,9 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import PATIENCE, Visitor, Wire
+from tests.browser import PATIENCE, Visitor
 from tests.running import App
+from tests.wire import Wire
 
 CLIENT = """
 import sys

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from pipeline_utils.picture.picture import read
-from tests.browser import Wire
+from tests.wire import Wire
 
 STYLED = ["control · equal to the pick", re.compile(r"^\s*neon · \d+ % alike\s*$")]
 

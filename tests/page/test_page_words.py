@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from pipeline_utils.models.tokens import Meter
 from pipeline_utils.page.tokens.html import prompt_words, suffix_words
-from tests.browser import Wire
+from tests.wire import Wire
 
 
 def limit_of(text: str) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
-from tests.browser import Wire
 from tests.running import ROOT, running
+from tests.wire import Wire
 
 TABS = ("tree", "shelf", "verify", "proof")
 START = """
