@@ -30,6 +30,15 @@ SETTINGS = tuple(name for name in FORM if name not in ("prompt", "seeds", "cut_l
 # The `js` of every event whose first input is Page.here: what the page says of itself arrives with each of them.
 HERE = "(_, ...values) => [secondRound.here(), ...values]"
 
+# What follows the typing: past the queue, since a full house must not keep anyone from reading; the latest words count,
+# and the page waits a little before it asks, so that a quick typist does not ask at every letter.
+LATE = {
+    "queue": False,
+    "trigger_mode": "always_last",
+    "js": "async (_, ...values) => { await new Promise((done) => setTimeout(done, 150)); "
+    "return [secondRound.here(), ...values]; }",
+}
+
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 

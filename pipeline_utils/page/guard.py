@@ -1,9 +1,11 @@
-"""What stands before every request: own hosts, no pages of other sites, a bound for what is sent, safe headers."""
+"""What stands before every request: own hosts, no other sites, bounds, safe headers, room for uploads."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 
+from pipeline_utils.errors import UserError
+from pipeline_utils.files import saving
 from pipeline_utils.settings import Settings, is_loopback
+from pipeline_utils.shelf.copies import make_room
 
 MAX_UPLOAD = 64 * 2**20  # bytes of all files of one request
+KEPT = 2**29  # bytes of all uploads together; the oldest make room
 _MAX_OTHER = 8 * 2**20  # bytes of any other request
 _FRAME = 2**20  # bytes of an upload that are no file
 _DRAINED = 4 * MAX_UPLOAD  # bytes read and forgotten, so that who sent too much is told, not cut off
@@ -121,3 +127,21 @@ def _bounded(receive: App, headers: Headers, upload: bool) -> App:
         return message
 
     return bounded
+
+
+class Uploads:
+    """ASGI middleware that makes room, and tells what the disk refuses. folder: where Gradio puts what is uploaded."""
+
+    def __init__(self, app: App, folder: Path) -> None:
+        self.app, self.folder = app, folder
+
+    async def __call__(self, scope: Message, receive: App, send: App) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/upload"):
+            await self.app(scope, receive, send)
+            return
+        try:
+            with saving("uploads"):
+                await asyncio.to_thread(make_room, self.folder, KEPT - MAX_UPLOAD)
+                await self.app(scope, receive, send)
+        except UserError as error:
+            await PlainTextResponse(str(error), 507)(scope, receive, send)

@@ -17,10 +17,9 @@ from starlette.middleware import Middleware
 from pipeline_utils.api import endpoints
 from pipeline_utils.page import theme
 from pipeline_utils.page.answers import Answering, misfit
-from pipeline_utils.page.guard import MAX_UPLOAD, Guard
+from pipeline_utils.page.guard import MAX_UPLOAD, Guard, Uploads
 from pipeline_utils.page.rounds import html
 from pipeline_utils.page.rounds.layout import ROUNDS, rounds_tab
-from pipeline_utils.page.uploads import Uploads
 from pipeline_utils.page.visitor import pictures
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Studio

@@ -10,7 +10,7 @@ import pytest
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models import revisions, runtime
-from pipeline_utils.page.share.handlers import Share
+from pipeline_utils.page.share.layout import Share
 from pipeline_utils.picture.picture import Picture, decode, encode
 from pipeline_utils.proof.replay import verify
 from pipeline_utils.recipe.ask import Ask

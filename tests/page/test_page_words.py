@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from pipeline_utils.models.tokens import Meter
-from pipeline_utils.page.tokens.html import prompt_words, suffix_words
+from pipeline_utils.page.tokens.layout import prompt_words, suffix_words
 from tests.wire import Wire
 
 

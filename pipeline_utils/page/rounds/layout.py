@@ -17,6 +17,7 @@ from pipeline_utils.page.rounds.panels import fields
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.share import layout as share
 from pipeline_utils.page.suffixes import layout as suffixes
+from pipeline_utils.page.tokens import layout as tokens
 from pipeline_utils.page.visitor.visits import Visits
 from pipeline_utils.studio import Studio
 
@@ -183,3 +184,4 @@ def _wire(page: Page, studio: Studio) -> None:
             concurrency_id="files",
         ).success(None, parts["file"], js="(file) => secondRound.save(file)", api_visibility="private")
     share.wire(parts, on, studio, here)
+    tokens.wire(parts, on, studio, here)

@@ -12,7 +12,7 @@ from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import UserError
 from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
 from pipeline_utils.page.rounds import html
-from pipeline_utils.page.suffixes import presets
+from pipeline_utils.page.suffixes.layout import known_suffixes
 from pipeline_utils.page.visitor.visit import RoundShown, Visit
 from pipeline_utils.proof.replay import again
 from pipeline_utils.studio import Studio
@@ -122,5 +122,5 @@ def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
         "width": {"value": spec.width, "interactive": not fixed},
         "height": {"value": spec.height, "interactive": not fixed},
         "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},
-        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes), "known": presets.known(spec)},
+        "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes), "known": known_suffixes(spec)},
     } | {f"example {n}": {"value": text, "visible": bool(text)} for n, text in enumerate(examples)}

@@ -1,40 +1,163 @@
-"""Events beside the rounds: links that fill the form, what is copied at the pick, and the token meters."""
+"""Links that fill the form, and what can be copied at the pick."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.page.events import SETTINGS
-from pipeline_utils.page.share.handlers import Share
-from pipeline_utils.page.tokens.handlers import Words
+from pipeline_utils.engine.script import as_python
+from pipeline_utils.errors import UserError
+from pipeline_utils.models.catalog import ModelSpec
+from pipeline_utils.models.revisions import short
+from pipeline_utils.page.events import LATE, SETTINGS
+from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds.panels import Changes
+from pipeline_utils.page.share.link import Linked, query, read_link
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.studio import Studio
-
-# The page waits this long before it asks, so that a quick typist does not ask at every letter.
-_PAUSE = (
-    "async (_, ...values) => { await new Promise((done) => setTimeout(done, 150)); "
-    "return [secondRound.here(), ...values]; }"
-)
 
 
 def wire(parts: dict[str, gr.blocks.Block], on: Callable[..., None], studio: Studio, here: gr.JSON) -> None:
-    """on(triggers, function, inputs, changes, **options) adds an event of the page, as in ui."""
-    sharing, words = Share(studio), Words(studio)
+    """on(triggers, function, inputs, changes, **options) adds an event of the page, as in rounds/layout.py."""
+    share = Share(studio)
     suffixes, linked_suffixes = parts["suffixes"], parts["linked_suffixes"]
-    # Past the queue, since a full house must not keep anyone from reading; and the latest words count.
-    late = {"queue": False, "trigger_mode": "always_last", "js": _PAUSE}
-    typed = [parts[name].change for name in ("prompt", "suffixes", "pick", "note")]
-    on(typed, words.words, [here, parts["prompt"], suffixes], ("words", "suffix_words"), **late)
-    on([parts["pick"].change, suffixes.change], sharing.share, [here, suffixes], ("share",), **late)
+    on([parts["pick"].change, suffixes.change], share.share, [here, suffixes], ("share",), **LATE)
     filled = (*SETTINGS, "linked_suffixes", "link_note")
-    on(
-        [gr.context.Context.root_block.load],
-        sharing.open_link,
-        [],
-        ("prompt", "seeds", "second_seeds", "strength", *filled),
-        js=None,
-    )
-    on([parts["note"].change], sharing.link_model, [here], filled)
+    opened = ("prompt", "seeds", "second_seeds", "strength", *filled)
+    on([gr.context.Context.root_block.load], share.open_link, [], opened, js=None)
+    on([parts["note"].change], share.link_model, [here], filled)
     # An event of its own: an answer that leaves the list of suffixes out would empty it.
-    on([linked_suffixes.change], sharing.link_suffixes, [linked_suffixes], ("suffixes",), js=None)
+    on([linked_suffixes.change], share.link_suffixes, [linked_suffixes], ("suffixes",), js=None)
+
+
+class Share:
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    def share(self, visit: Visit, suffixes: list[str]) -> Changes:
+        """What can be copied at the pick."""
+        pick = visit.pick
+        if pick is None:
+            return {"share": ""}
+        kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
+        try:
+            picture = pick.read()
+            spec = self.studio.models.meant(pick.recipe.model, pick.recipe.revision)
+            script = as_python([pick.recipe], spec, picture.fingerprint)
+        except UserError:  # its file was deleted, or its model is not known to this start
+            script = None
+        # A link is for what can be opened: suffixes that a round would refuse are not passed on.
+        good = read_link([("suffix", suffix) for suffix in kept]).suffixes
+        return {"share": copied(query(pick.recipe, good), pick.recipe.to_json(), script)}
+
+    def open_link(self, request: gr.Request) -> Changes:
+        """Fills the form from the query parameters of the page's address. Never runs or loads anything."""
+        pairs = list(_pairs(request.query_params))
+        link = read_link(pairs)
+        if link.problems:
+            # A toast reads HTML, and messages quote the address.
+            gr.Warning(escape(" ".join(link.problems), quote=False), title="Part of the link was not used")
+        if not link.values and not link.suffixes:
+            return {}
+        spec = self.studio.models.spec(self.studio.models.default)
+        parts = {name: gr.update(value=link.values[name]) for name in ("prompt", "seeds") if name in link.values}
+        if "variation_seed" in link.values:
+            parts["second_seeds"] = gr.update(value=str(link.values["variation_seed"]))
+        if "variation_strength" in link.values:
+            parts["strength"] = gr.update(value=link.values["variation_strength"])
+        return parts | self._filled(link, spec)
+
+    def link_suffixes(self, kept: tuple[str, list[str]] | None) -> Changes:
+        """kept: the model that is chosen, and the link's suffixes; None once the server forgot them."""
+        if kept is None:
+            return {}
+        return {"suffixes": gr.update(value=kept[1])}
+
+    def link_model(self, visit: Visit, request: gr.Request) -> Changes:
+        """Another model was chosen: the settings of the link follow when it is the link's own."""
+        link = read_link(list(_pairs(request.query_params)))
+        if not link.values and not link.suffixes:
+            return {}
+        spec = self.studio.models.spec(visit.model)
+        own = self._own(link) == self.studio.models.label(spec)
+        return self._filled(link, spec) if own else {"link_note": self._note(link, spec)}
+
+    def _filled(self, link: Linked, spec: ModelSpec) -> Changes:
+        kept = {"linked_suffixes": (spec.name, link.suffixes)} if link.suffixes else {}
+        return self._settings(link, spec) | kept | {"link_note": self._note(link, spec)}
+
+    def _settings(self, link: Linked, spec: ModelSpec) -> Changes:
+        """The link's settings that this model's form has."""
+        form, parts = panels.fields(spec), {}
+        for name in SETTINGS:
+            value, own = link.values.get(name), form[name]
+            usable = own.get("visible", True) and own.get("interactive", True)
+            if name in link.values and usable and value in own.get("choices", [value]):
+                parts[name] = gr.update(value=value)
+        return parts
+
+    def _own(self, link: Linked) -> str:
+        """What the link's model is called here; "" where the link names none."""
+        if link.model is None:
+            return ""
+        models = self.studio.models
+        try:
+            return models.label(models.meant(link.model, link.revision))
+        except UserError:
+            return f"{link.model}@{link.revision}" if link.revision else link.model
+
+    def _note(self, link: Linked, spec: ModelSpec) -> str:
+        other, choose = self._own(link), self.studio.settings.visitors_choose != "one"
+        if other in ("", self.studio.models.label(spec)):
+            other = None
+        elif spec.is_local and link.model == spec.name:
+            other, choose = f"{link.model} at {short(link.revision)}", False  # these weights are not here
+        elif "/" not in link.model:
+            other = link.model  # a hash leads nobody to a folder
+        values = link.values
+        variation = (
+            (values["variation_seed"], values.get("variation_strength", 0)) if "variation_seed" in values else None
+        )
+        return opened(other, spec.title, choose, variation)
+
+
+def _pairs(parameters: Any) -> Iterable[tuple[str, str]]:
+    return parameters.multi_items() if hasattr(parameters, "multi_items") else dict(parameters or {}).items()
+
+
+def copied(query: str, recipe: str, script: str | None) -> str:
+    """Buttons that copy a link, the recipe, and the script. The page puts its own address before `query`."""
+    texts = [("Copy link", "link", query), ("Copy recipe", "text", recipe)]
+    if script is not None:
+        texts.append(("Copy as Python", "text", script))
+    buttons = "".join(
+        f'<button type="button" data-copy="{kind}" data-text="{escape(text)}">{label}</button>'
+        for label, kind, text in texts
+    )
+    return f'<div class="share">{buttons}<p class="visually-hidden" role="status"></p></div>'
+
+
+def opened(model: str | None, here: str, choose: bool, variation: tuple[int, float] | None) -> str:
+    """Above the form. model: the link's, where it is not the one called `here`; choose: whether it may be chosen.
+
+    variation: the second seed of the link's picture, and how far it was turned towards it.
+    """
+    lines = ["Filled in from a link. Nothing has run yet."]
+    if model is not None and choose:
+        lines.append(
+            f"It was made with <b>{escape(model)}</b>, not {escape(here)}: choose that model under Model, and its "
+            "settings follow."
+        )
+    elif model is not None:
+        lines.append(
+            f"It was made with <b>{escape(model)}</b>. This host runs {escape(here)}, which makes other pictures."
+        )
+    if variation is not None:
+        lines.append(
+            f"Its picture is a variation towards seed {variation[0]}, strength {variation[1]:g}: make the picture, "
+            "pick it, then make its variation."
+        )
+    return "".join(f'<p class="quiet">{line}</p>' for line in lines)

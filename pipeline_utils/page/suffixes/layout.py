@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from typing import Any
 
 import gradio as gr
 
+from pipeline_utils.models.catalog import ASSETS, ModelSpec
 from pipeline_utils.page.rounds import html
-from pipeline_utils.page.suffixes import presets
 from pipeline_utils.recipe.rounds import MAX_SUFFIX, MAX_SUFFIXES
 
 
@@ -20,7 +22,7 @@ def build(suffixes: dict[str, Any]) -> dict[str, gr.blocks.Block]:
         js_on_load="secondRound.suffixList(element.querySelector('.suffixes'), props, watch)",
         apply_default_css=False,
         elem_id="suffixes",
-        moods=presets.moods(),
+        moods=_presets()["moods"],
         most=MAX_SUFFIXES,
         longest=MAX_SUFFIX,
         **suffixes,
@@ -42,3 +44,13 @@ def build(suffixes: dict[str, Any]) -> dict[str, gr.blocks.Block]:
             )
         parts["vary"] = gr.Button("Make variations", interactive=False, min_width=0, elem_id="vary")
     return parts
+
+
+def known_suffixes(spec: ModelSpec) -> list[str]:
+    """The suffixes a model is known for: its own, then the other styles that it was trained on."""
+    return list(dict.fromkeys([*spec.suffixes, *_presets()["models"].get(spec.name, [])]))
+
+
+@cache
+def _presets() -> dict[str, dict[str, list[str]]]:
+    return json.loads((ASSETS / "style_suffixes.json").read_text("utf-8"))
