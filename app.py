@@ -7,11 +7,11 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 
-from pipeline_utils import data_folder
+from pipeline_utils import files
 from pipeline_utils.settings import parse
 
 settings = parse(sys.argv[1:] if __name__ == "__main__" else [], os.environ)
-os.environ["GRADIO_TEMP_DIR"] = str(data_folder.uploads(settings))
+os.environ["GRADIO_TEMP_DIR"] = str(files.uploads(settings))
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.cache / "torch"))  # torch would take the system's /tmp
 
 with contextlib.suppress(ImportError):
@@ -33,7 +33,7 @@ try:
     device = runtime.start(settings)
     models = Models(settings, device)
     models.preload()  # a model that cannot be had is known before the page opens
-    settings = data_folder.settle(settings)
+    settings = files.settle(settings)
     shelf = Shelf(settings.data / "pictures", make=False)  # where none can be made, there is one to look at
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")

@@ -1,33 +1,34 @@
 """Second Round: deterministic batch generation with diffusers.
 
-    form values ─► Recipe(s) ─► Engine ─► events ─► Picture (PNG + recipe) ─► Shelf ─► gallery
-    PNG dropped in ─► Recipe ─► Engine ─► compare ─► Verdict
+    Ask ─► Recipe(s) ─► engine ─► events ─► Picture (PNG + recipe) ─► shelf ─► gallery
+    PNG dropped in ─► Recipe ─► engine ─► comparison ─► Verdict
 
 A *recipe* is everything that decides a picture's pixels. A *round* is the recipes asked for together,
 a later one led by its *control*, the pick made again. *Lanes* are the pictures in one pipeline call,
 always exactly that many. A *fingerprint* says where pixels were made. Visitors take *turns*, one
 denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
 
-What is decided      errors, recipe, rounds, settings; specs, folders, catalog: models known and found
-What runs            runtime: device, loading, fingerprint; revisions: which weights are meant
-                     load_errors, words: what is said before harm
-                     stops, turns, streams, calling, engine: recipes in, events out; slots: do lanes agree on this GPU
-                     variation: noise between two seeds; preview: pictures while they are made
-                     memory: the one model that is loaded; models: which one a recipe means
-                     studio: rounds of pictures; zero_gpu
-What is kept         files: how each is written; png, parameters, picture: the file; shelf: the folder and its stars
-                     index: what is known of pictures; tree: their rounds; owners: whose shelf; trash: what leaves it
-                     copies, contact_sheet: files made from pictures; data_folder: where files lie
-What is proved       claim, compare, resemblance, verdict, verify; replaying; as_python: the plain script
-                     lab, proof, proof_process, proof_reference: the experiments of the documentation
-What is shown        clients: who listens; api: endpoints; visit, visits, again: what was made
-                     toasts: errors; theme; guard, uploads, answers: the edge
-                     view, panels, pace, view_preview, playing, handlers, exploring, presets, ui_next: the rounds
-                     view_compare: pick and origin; view_words, handlers_words: token meters
-                     sharing, view_share, handlers_share, ui_share: links and what is copied
-                     pictures: what tabs share; tree, shelf, verify, proof: the other tabs; wiring, page
-Beside these         __main__: the command line; program: how one ends; bench: figures; training: the bundled model
+errors, settings, files   what may be wrong, what a start is told, where files lie and how they are written
+recipe/      recipe: one picture's; rounds: which are asked for together; ask: what a form or a program asks for
+picture/     picture: a PNG with its record; png: its chunks, hostile files too; parameters: other tools' text
+models/      catalog (and catalog.toml): families, samplers, known models; sources: folders, files, other names;
+             runtime: device, loading, fingerprint; revisions: which weights are meant; load_errors, tokens
+engine/      engine: recipes in, events out; call: one pipeline call; turns: who works when, and how it ends;
+             lanes: do they agree on this device; memory, pool: the model that is loaded, and the one that is meant;
+             preview; script: the round as plain Python; zero_gpu
+shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;
+             trash: what leaves it; copies, contact_sheet: files made from pictures
+proof/       replay: made again and compared; comparison, verdict; experiments: those of the documentation, run on
+             shared_model, the model that visitors use
+studio       rounds of pictures, on the shelf          api   the named endpoints
+__main__     the command line                          program   how a command ends
+page/        page: tabs and serving; edge: what stands before every request and answers every error; events: from an
+             event to a handler and back; running: a round as it is played; theme; page.css, page.js
+             rounds/, suffixes/, tokens/, share/, visitor/, tree/, shelf/, verify/, proof/: a part of the page each,
+             layout, handlers and html, with its own .css and .js beside it
+bench/       figures, as ratios of one run             training/   how the bundled model is made
 
-Imports go one way, upwards in this list; tests/test_imports.py holds the exact order. What decides
-imports neither torch nor gradio.
+Imports go one way: errors, settings, files ◄ recipe ◄ picture, models ◄ engine, shelf ◄ proof, studio ◄ api ◄ page,
+command line. tests/test_imports.py holds it. What decides imports neither torch nor gradio. The tabs behind the
+first, tree, shelf, verify and proof, are known to the page by their names alone: one goes with its folder and its line.
 """

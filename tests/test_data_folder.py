@@ -8,7 +8,7 @@ import pytest
 from fuzz_picture import sample_picture
 
 from pipeline_utils import files
-from pipeline_utils.data_folder import bring_home
+from pipeline_utils.files import bring_home
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.owners import Shelves
 from pipeline_utils.shelf.shelf import Shelf

@@ -199,7 +199,7 @@ def test_what_is_unexpected_is_logged_and_told_without_its_reason(tmp_path, monk
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from pipeline_utils.page.answers import UNEXPECTED, Answering
+    from pipeline_utils.page.edge import UNEXPECTED, Answering
 
     def called(values: list, number: int = 0) -> None:  # in a thread of its own: a browser's loop may run in this one
         with ThreadPoolExecutor(1) as pool:

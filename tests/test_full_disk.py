@@ -15,7 +15,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import expect
 
 from pipeline_utils.errors import CapacityError
-from pipeline_utils.page.guard import KEPT
+from pipeline_utils.page.edge import KEPT
 from pipeline_utils.shelf.copies import make_room
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import Trash

@@ -20,7 +20,7 @@ ROWS = (
     ("engine", "shelf"),
     ("models", "picture"),
     ("recipe",),
-    ("data_folder", "errors", "files", "program", "settings"),
+    ("errors", "files", "program", "settings"),
 )
 FLOOR = {room: number for number, row in enumerate(ROWS) for room in row}
 LIGHT = ("errors", "recipe.recipe", "recipe.rounds", "models.catalog", "models.sources", "settings")

@@ -16,8 +16,7 @@ from starlette.middleware import Middleware
 
 from pipeline_utils.api import endpoints
 from pipeline_utils.page import theme
-from pipeline_utils.page.answers import Answering, misfit
-from pipeline_utils.page.guard import MAX_UPLOAD, Guard, Uploads
+from pipeline_utils.page.edge import MAX_UPLOAD, Answering, Guard, Uploads, misfit
 from pipeline_utils.page.rounds import html
 from pipeline_utils.page.rounds.layout import ROUNDS, rounds_tab
 from pipeline_utils.page.visitor import pictures

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, expect
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from pipeline_utils.page.guard import MAX_UPLOAD, Guard
+from pipeline_utils.page.edge import MAX_UPLOAD, Guard
 from pipeline_utils.settings import Settings, parse
 
 FORM = (

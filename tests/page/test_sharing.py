@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_utils.page.share.link import query, read_link
+from pipeline_utils.page.share.layout import query, read_link
 from pipeline_utils.recipe.recipe import Recipe
 
 RECIPE = Recipe(

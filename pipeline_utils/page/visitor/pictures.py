@@ -11,7 +11,7 @@ from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.html import FLAGGED, url
 from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
-from pipeline_utils.page.share.link import is_link
+from pipeline_utils.page.share.layout import is_link
 from pipeline_utils.page.visitor import visits
 from pipeline_utils.page.visitor.visit import Visit, shorten
 from pipeline_utils.page.visitor.visits import said
