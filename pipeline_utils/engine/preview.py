@@ -67,7 +67,7 @@ class Watcher:
         vae = getattr(self._pipe, "vae", None)
         if vae is None:  # an UnCLIP works on pixels from -1 to 1
             return _as_bytes(latents / 2 + 0.5)
-        return _as_bytes(projected(latents, fitted(vae)))
+        return _as_bytes(projected(latents, fit(vae)))
 
 
 def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> torch.Tensor:
@@ -95,7 +95,7 @@ def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> 
     return result[0]
 
 
-def fitted(vae: AutoencoderKL) -> torch.Tensor:
+def fit(vae: AutoencoderKL) -> torch.Tensor:
     """Weights of a convolution from latents to RGB patches, [3 * patch * patch, channels + 1, 3, 3].
 
     patch is 4, or the decoder's own factor where that is smaller; values are for RGB from 0 to 1; the

@@ -48,7 +48,7 @@ class Player:
         except BaseException:
             self.end(request, stop)
             raise
-        sheet: RoundShown | None = None
+        shown: RoundShown | None = None
         failure: Exception | None = None
         refused: list[str] = []
         count = 0
@@ -61,11 +61,11 @@ class Player:
                     if isinstance(event, Waiting):
                         yield {"status": html.waiting(event.reason)}
                     elif isinstance(event, Started):
-                        if sheet is not None:
-                            visit.close(sheet)
-                        sheet, began, growing = visit.open(event.round), now, ""
-                        count = len(sheet.round.places)
-                        stop.at_end(partial(visit.close, sheet))  # whatever becomes of the page's stream
+                        if shown is not None:
+                            visit.close(shown)
+                        shown, began, growing = visit.open(event.round), now, ""
+                        count = len(shown.round.places)
+                        stop.at_end(partial(visit.close, shown))  # whatever becomes of the page's stream
                         if not picked:
                             visit.pick = None
                         yield panels.looked(visit, self.studio, self.waiting) | panels.picked(
@@ -77,24 +77,24 @@ class Player:
                         if now - told_at >= _REFRESH or event.done == event.total:
                             told_at = now
                             status = html.progress(
-                                event.done, event.total, len(sheet.tiles), count, _left(event, now - began)
+                                event.done, event.total, len(shown.tiles), count, _left(event, now - began)
                             )
-                            yield {"status": status, "previews": growing if visit.shown is sheet else ""}
+                            yield {"status": status, "previews": growing if visit.shown is shown else ""}
                     elif isinstance(event, Refused):
                         refused.append(event.reason)
                     elif isinstance(event, Made):
-                        self._hang(visit, sheet, event, picked)
-                        if visit.shown is sheet:
+                        self._hang(visit, shown, event, picked)
+                        if visit.shown is shown:
                             yield {
-                                "gallery": gr.update(value=panels.tiles(sheet, self.waiting)),
+                                "gallery": gr.update(value=panels.tiles(shown, self.waiting)),
                                 "heading": html.heading(visit),
                             }
         except Exception as error:  # the page must be usable again before anyone is told
             failure = error
         finally:  # may run on the server's event loop, so nothing here waits
             self.end(request, stop)
-        made = len(sheet.tiles) if sheet else 0
-        status = html.said(_outcome(made, len(refused), count, failure, time.monotonic() - began))
+        made = len(shown.tiles) if shown else 0
+        status = html.outcome(_outcome(made, len(refused), count, failure, time.monotonic() - began))
         yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
         if refused and failure is None:
             more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
@@ -131,11 +131,11 @@ class Player:
             return {"stop": gr.update(visible=False)}
         return {"status": html.waiting("Stopping…"), "stop": gr.update(interactive=False)}
 
-    def _hang(self, visit: Visit, sheet: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
-        picture, place = made.picture, sheet.round.places[made.index]
-        sheet.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
+    def _hang(self, visit: Visit, shown: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
+        picture, place = made.picture, shown.round.places[made.index]
+        shown.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
         if place.control:
-            sheet.controls[made.index] = compared(picked[place.parent], picture)
+            shown.controls[made.index] = compared(picked[place.parent], picture)
 
 
 def _outcome(made: int, refused: int, asked: int, failure: Exception | None, seconds: float) -> str:

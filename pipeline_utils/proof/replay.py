@@ -32,7 +32,7 @@ from pipeline_utils.settings import Settings
 _PATIENCE = 5  # seconds for work that was stopped to end
 
 
-class Place(Protocol):
+class Maker(Protocol):
     """Where a replay runs: a Studio, or what a command line puts together."""
 
     models: Models
@@ -42,14 +42,14 @@ class Place(Protocol):
 
 
 def verify(
-    place: Place,
+    maker: Maker,
     asked: Reading | Claim,
     *,
     allow_download: bool = False,
     stop: threading.Event | None = None,
-    told: Callable[[Step], None] = lambda step: None,
+    each: Callable[[Step], None] = lambda step: None,
 ) -> Verdict:
-    """Makes the picture again and compares. told: is handed a Step after each denoising step.
+    """Makes the picture again and compares. each: is handed a Step after each denoising step.
 
     A model is never loaded from a path, and never downloaded unless `allow_download` says so. Raises
     InputError for a recipe the model cannot make, and Stopped when `stop` is set meanwhile.
@@ -59,37 +59,37 @@ def verify(
     if recipe is None:
         holds = "The file holds the settings that other tools write, but no recipe: "
         reason = " So it cannot be made again exactly, and was not."
-        return _unchecked(place, claim, holds + " ".join(claim.unknown) + reason)
+        return _unchecked(maker, claim, holds + " ".join(claim.unknown) + reason)
     try:
-        spec = place.models.meant(recipe.model, recipe.revision)
+        spec = maker.models.meant(recipe.model, recipe.revision)
     except ModelError as error:
-        return _unchecked(place, claim, f"Not checked. {error}")
-    if not allow_download and not place.models.is_here(spec, recipe.dtype):
-        ask = f"Not checked yet. {spec.title} {place.models.missing(spec)} {spec.note}"
-        return replace(_unchecked(place, claim, ask.strip()), needs_download=True)
-    if recipe.noise_device == "cuda" and place.device.type != "cuda":
+        return _unchecked(maker, claim, f"Not checked. {error}")
+    if not allow_download and not maker.models.is_here(spec, recipe.dtype):
+        ask = f"Not checked yet. {spec.title} {maker.models.missing(spec)} {spec.note}"
+        return replace(_unchecked(maker, claim, ask.strip()), needs_download=True)
+    if recipe.noise_device == "cuda" and maker.device.type != "cuda":
         reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
-        return _unchecked(place, claim, reason)
-    with place.models.use(spec, stop, recipe.dtype) as loaded:
-        here, changed = fitted(recipe, loaded)
+        return _unchecked(maker, claim, reason)
+    with maker.models.use(spec, stop, recipe.dtype) as loaded:
+        here, changed = adapt(recipe, loaded)
         found: list[Finished | Refused] = []
 
         def sort(event: engine.Event) -> None:
-            told(event) if isinstance(event, Step) else found.append(event)
+            each(event) if isinstance(event, Step) else found.append(event)
 
-        asked = (loaded, [here], place.turns, stop or Stop(), False, sort)
+        asked = (loaded, [here], maker.turns, stop or Stop(), False, sort)
         try:
-            place.make(*asked)
+            maker.make(*asked)
         except LanesDisagree:  # the recipe says how many lanes there were
-            place.make(*asked)
+            maker.make(*asked)
     (made,) = found
     if isinstance(made, Refused):
-        return _unchecked(place, claim, f"Its recipe makes no picture, whatever the file shows. {made.reason}")
+        return _unchecked(maker, claim, f"Its recipe makes no picture, whatever the file shows. {made.reason}")
     return judged(claim, made, here, changed)
 
 
 def checking(
-    place: Place, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
+    maker: Maker, asked: Reading | Claim, *, allow_download: bool = False, stop: threading.Event | None = None
 ) -> Iterator[Step | Verdict]:
     """`verify` in a thread of its own: the steps, then the Verdict; nothing more once it was stopped.
 
@@ -97,12 +97,12 @@ def checking(
     """
 
     def work(emit: Callable[[Step | Verdict], None], stop: threading.Event) -> None:
-        emit(verify(place, asked, allow_download=allow_download, stop=stop, told=emit))
+        emit(verify(maker, asked, allow_download=allow_download, stop=stop, each=emit))
 
     return streamed(work, stop)
 
 
-def fitted(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
+def adapt(recipe: Recipe, loaded: Loaded) -> tuple[Recipe, list[str]]:
     """`recipe` as this process can follow it, and what had to be changed, in words.
 
     Determinism and offloading are settings of a whole process. A replay with others is worth having,
@@ -138,8 +138,8 @@ def judged(claim: Claim, finished: Finished, followed: Recipe, changed: list[str
     return replace(verdict, sentence=sentence(verdict))
 
 
-def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:
-    verdict = Verdict.of(claim, runtime.fingerprint(place.device))
+def _unchecked(maker: Maker, claim: Claim, reason: str) -> Verdict:
+    verdict = Verdict.of(claim, runtime.fingerprint(maker.device))
     if verdict.edited:
         reason += " What can be told: the file was edited, its pixels are not those it was saved with."
     if claim.flagged:
@@ -147,22 +147,22 @@ def _unchecked(place: Place, claim: Claim, reason: str) -> Verdict:
     return replace(verdict, sentence=reason)
 
 
-def again(place: Place, recipe: Recipe, fingerprint: Mapping[str, object]) -> str:
+def again(maker: Maker, recipe: Recipe, fingerprint: Mapping[str, object]) -> str:
     """A sentence on a picture of this recipe and fingerprint. It says no more than was looked at."""
     if not fingerprint:
         return "Where it was made is not known, so whether the same bits come out here is not either."
     if gpu_is_lent():
         return "Made on a GPU that this host had lent; the same bits come out on one like it, with the same versions."
-    device = place.device
+    device = maker.device
     there = {**fingerprint, "full determinism": recipe.full_determinism, "offload": recipe.offload}
     here = {**runtime.fingerprint(device), "full determinism": device.full_determinism, "offload": device.offload}
     if differing := differing_lines(there, here):
         return f"Made elsewhere ({in_words(differing)}): here it comes out alike, and Verify measures how much."
     try:
-        meant = place.models.meant(recipe.model, recipe.revision)
+        meant = maker.models.meant(recipe.model, recipe.revision)
     except ModelError as error:
         return f"Made on this machine. {error}"
-    if place.models.held(meant):
+    if maker.models.held(meant):
         return "Made on this machine, where the same bits come out again."
     return f"Made on this machine; whether {recipe.model} is still what it was shows when it is loaded."
 

@@ -102,7 +102,7 @@ def test_a_watched_round_that_is_stopped_leaves_the_next_one_exact(loaded):
 
 
 def test_nobody_pays_for_previews_that_were_not_asked_for(loaded, monkeypatch):
-    monkeypatch.setattr(preview, "fitted", lambda vae: pytest.fail("fitted"))
+    monkeypatch.setattr(preview, "fit", lambda vae: pytest.fail("fitted"))
     events = list(engine.generate(loaded, [recipe(loaded)], Turns()))
     assert all(event.previews is None for event in events if isinstance(event, Step))
 
@@ -129,7 +129,7 @@ def test_the_fit_neither_reads_nor_moves_global_random_state_and_leaves_the_deco
 
 
 def test_large_latents_give_no_larger_previews(loaded):
-    weights = preview.fitted(loaded.pipe.vae)
+    weights = preview.fit(loaded.pipe.vae)
     channels = loaded.pipe.vae.config.latent_channels
     for side, expected in ((8, 32), (16, 64), (32, 64), (64, 64), (128, 128), (200, 100)):
         latents = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(0))

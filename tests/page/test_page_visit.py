@@ -236,7 +236,7 @@ def test_what_was_typed_is_text_on_the_page_never_markup(studio):
     prompt = "<img src=x onerror=alert(1)> \"a\" & 'b'"
     parts = played(handlers.first_round(visit, Ask(prompt, **FIELDS), visitor("a")))
     visit.choose(0, visit.shown.tiles[0].file.name)
-    for shown in (parts["heading"], html.pick(visit.pick), html.waiting(prompt), html.said(prompt)):
+    for shown in (parts["heading"], html.pick(visit.pick), html.waiting(prompt), html.outcome(prompt)):
         assert "<img src=x" not in shown
         assert "&lt;img src=x onerror=alert(1)&gt;" in shown
     assert 'alt="&lt;img src=x onerror=alert(1)&gt; &quot;a&quot;' in html.frame(visit.pick)

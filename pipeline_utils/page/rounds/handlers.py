@@ -22,7 +22,7 @@ from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
-from pipeline_utils.page.visitor.visits import said, show
+from pipeline_utils.page.visitor.visits import sent, show
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.rounds import parse_seeds
 from pipeline_utils.shelf.contact_sheet import round_sheet
@@ -92,32 +92,32 @@ class Handlers:
     # Looking and picking
 
     def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
-        show(visit, visit.album(self.studio.shelves), said(event, "value"))
+        show(visit, visit.album(self.studio.shelves), sent(event, "value"))
         grid = panels.grid(visit, busy=self.player.is_busy(request))
         return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
 
     def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
-        visit.choose(said(event, "index"), _file_name(said(event, "value")))
+        visit.choose(sent(event, "index"), _file_name(sent(event, "value")))
         return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
 
     # Files
 
     def sheet_file(self, visit: Visit) -> str:
         """The labelled contact sheet of the round that is shown, as a PNG."""
-        sheet, name = self._shown(visit)
-        title = sheet.prompt if sheet.round.number == 1 else f"{sheet.prompt} · round {sheet.round.number}"
-        image = round_sheet([tile.read() for tile in sheet.tiles.values()], title)
-        file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".png")
+        shown, name = self._shown(visit)
+        title = shown.prompt if shown.round.number == 1 else f"{shown.prompt} · round {shown.round.number}"
+        image = round_sheet([tile.read() for tile in shown.tiles.values()], title)
+        file = place_for(self.studio.settings.cache, [tile.id for tile in shown.tiles.values()], name + ".png")
         with writing(file) as stream:
             image.save(stream, "PNG")
         return str(file)
 
     def zip_file(self, visit: Visit) -> str:
         """The PNGs of the round that is shown, in a zip."""
-        sheet, name = self._shown(visit)
-        file = place_for(self.studio.settings.cache, [tile.id for tile in sheet.tiles.values()], name + ".zip")
+        shown, name = self._shown(visit)
+        file = place_for(self.studio.settings.cache, [tile.id for tile in shown.tiles.values()], name + ".zip")
         # The same picture may stand twice: a pick and its equal control differ in lineage, tiles do not.
-        zip_pictures(list(dict.fromkeys(tile.file for tile in sheet.tiles.values())), file)
+        zip_pictures(list(dict.fromkeys(tile.file for tile in shown.tiles.values())), file)
         return str(file)
 
     # Models
@@ -149,10 +149,10 @@ class Handlers:
             form = {part: gr.update(**properties) for part, properties in panels.fields(spec).items()}
             form["model"] = gr.update(value=visit.model)
             form["note"] = gr.update(value=html.model_note(spec, visit.model))
-            yield panels.idle(visit) | form | {"status": html.said(f"{spec.title}: ready in {took}")}
+            yield panels.idle(visit) | form | {"status": html.outcome(f"{spec.title}: ready in {took}")}
         else:
             parts = panels.idle(visit) if stop is not None else {}
-            status = "" if failure else html.said("Stopped.")
+            status = "" if failure else html.outcome("Stopped.")
             yield parts | {"model": gr.update(value=visit.model), "status": status}
         if failure is not None:
             raise failure
@@ -161,11 +161,11 @@ class Handlers:
 
     def _shown(self, visit: Visit) -> tuple[RoundShown, str]:
         """The round that is shown, and a file name for all of it. Raises UserError when there is none."""
-        sheet = visit.shown
-        if sheet is None or sheet.running or not sheet.tiles:
+        shown = visit.shown
+        if shown is None or shown.running or not shown.tiles:
             raise UserError("There is no finished round to download yet.")
-        seeds = f"{sheet.round.rows}-seeds" if sheet.round.rows > 1 else f"seed-{sheet.seed}"
-        return sheet, f"round-{sheet.round.number}_{seeds}"
+        seeds = f"{shown.round.rows}-seeds" if shown.round.rows > 1 else f"seed-{shown.seed}"
+        return shown, f"round-{shown.round.number}_{seeds}"
 
 
 def _file_name(value: object) -> str | None:

@@ -85,7 +85,7 @@ def waiting(reason: str) -> str:
     )
 
 
-def said(text: str) -> str:
+def outcome(text: str) -> str:
     return f'<div class="status"><p role="status">{escape(text)}</p></div>'
 
 
@@ -95,18 +95,18 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def caption(sheet: RoundShown, index: int) -> str:
+def caption(shown: RoundShown, index: int) -> str:
     """The words under a tile; an ellipsis at the end marks one that is still being made."""
-    place, tile = sheet.round.places[index], sheet.tiles.get(index)
+    place, tile = shown.round.places[index], shown.tiles.get(index)
     if place.control:
         text = "control"
-        if index in sheet.controls:
-            text += " · equal to the pick" if sheet.controls[index] == "equal" else " · differs from the pick"
+        if index in shown.controls:
+            text += " · equal to the pick" if shown.controls[index] == "equal" else " · differs from the pick"
     elif place.suffix is not None:
         text = place.suffix.strip(" ,")
     else:
         text = way(place.recipe) or f"seed {place.recipe.seed}"
-    if sheet.round.rows > 1:  # a grid, whose rows are seeds
+    if shown.round.rows > 1:  # a grid, whose rows are seeds
         text = f"{noise(place.recipe)} · {text}"
     if tile is None:
         return text + " …"
@@ -124,23 +124,23 @@ def noise(recipe: Recipe) -> str:
 
 def heading(visit: Visit) -> str:
     """Above the gallery: what the round that is shown was made from, and what its control showed."""
-    sheet = visit.shown
-    if sheet is None:
+    shown = visit.shown
+    if shown is None:
         return ""
     # What the page shows, for the day on which the server has forgotten it.
-    held = f' data-rounds="{" ".join(each.key for each in visit.rounds)}" data-shown="{sheet.key}"'
-    prompt = f"<q>{escape(sheet.prompt)}</q>"
-    if sheet.round.number == 1:
+    held = f' data-rounds="{" ".join(each.key for each in visit.rounds)}" data-shown="{shown.key}"'
+    prompt = f"<q>{escape(shown.prompt)}</q>"
+    if shown.round.number == 1:
         return f'<div class="round-head"{held}><h2>Round 1</h2><p>{prompt}</p></div>'
     verdict = ""
-    if sheet.control == "equal":
-        words = "Control and pick" if sheet.round.rows == 1 else f"{len(sheet.controls)} controls and their pictures"
+    if shown.control == "equal":
+        words = "Control and pick" if shown.round.rows == 1 else f"{len(shown.controls)} controls and their pictures"
         verdict = f'<p class="verdict equal">{words}: equal, bit for bit</p>'
-    elif sheet.control:
-        verdict = f'<p class="verdict differs">Control and pick differ: {escape(sheet.control)}</p>'
+    elif shown.control:
+        verdict = f'<p class="verdict differs">Control and pick differ: {escape(shown.control)}</p>'
     return (
-        f'<div class="round-head" data-columns="{sheet.round.columns or ""}"{held}>'
-        f"<h2>Round {sheet.round.number} <small>{sheet.name}</small></h2>"
+        f'<div class="round-head" data-columns="{shown.round.columns or ""}"{held}>'
+        f"<h2>Round {shown.round.number} <small>{shown.name}</small></h2>"
         f"<p>{prompt}</p>{verdict}</div>"
     )
 

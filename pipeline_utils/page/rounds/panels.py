@@ -20,33 +20,33 @@ from pipeline_utils.studio import Studio
 Changes = dict[str, Any]
 
 
-def tiles(sheet: RoundShown, waiting: Path) -> list[tuple[str, str]]:
+def tiles(shown: RoundShown, waiting: Path) -> list[tuple[str, str]]:
     """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
-    files = {at: tile.file for at, tile in sheet.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
-    return [(str(files.get(at, waiting)), html.caption(sheet, at)) for at in range(len(sheet.round.places))]
+    files = {at: tile.file for at, tile in shown.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
+    return [(str(files.get(at, waiting)), html.caption(shown, at)) for at in range(len(shown.round.places))]
 
 
 def looked(visit: Visit, studio: Studio, waiting: Path) -> Changes:
     """The parts that show a round."""
-    sheet = visit.shown
-    titles = [(sheet.title, sheet.key) for sheet in visit.rounds]
-    ready = bool(sheet and sheet.tiles and not sheet.running)
+    shown = visit.shown
+    titles = [(shown.title, shown.key) for shown in visit.rounds]
+    ready = bool(shown and shown.tiles and not shown.running)
     python = script(visit, studio) if ready else None
     return {
         "rounds": gr.update(
             choices=titles,
-            value=sheet.key if sheet else None,
+            value=shown.key if shown else None,
             visible=len(titles) > 1,
         ),
         "heading": html.heading(visit),
-        "empty": gr.update(visible=sheet is None),
+        "empty": gr.update(visible=shown is None),
         # gr.update with selected_index=None would leave the browser's old selection.
         "gallery": gr.Gallery(
-            value=tiles(sheet, waiting) if sheet else [], selected_index=visit.selected, visible=sheet is not None
+            value=tiles(shown, waiting) if shown else [], selected_index=visit.selected, visible=shown is not None
         ),
         "sheet_button": gr.update(interactive=ready),
         "zip_button": gr.update(interactive=ready),
-        "files": gr.update(visible=sheet is not None),
+        "files": gr.update(visible=shown is not None),
         "script": gr.update(visible=python is not None),
         "python": python,
     }

@@ -13,7 +13,7 @@ from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.shelf import html
 from pipeline_utils.page.visitor.pictures import MOST, QUICK, Pictures, shown
 from pipeline_utils.page.visitor.visit import Visit
-from pipeline_utils.page.visitor.visits import said
+from pipeline_utils.page.visitor.visits import sent
 from pipeline_utils.recipe.recipe import MAX_SEED, check_text
 from pipeline_utils.shelf.copies import Thumbs, place_for, zip_pictures
 from pipeline_utils.shelf.index import Card
@@ -88,7 +88,7 @@ class ShelfHandlers(Pictures):
     def star(self, visit: Visit, event: gr.EventData) -> None:
         """Gives a star to a picture or takes it. The page shows it already."""
         album = visit.album(self.studio.shelves)
-        album.stars.set(album.card(said(event, "id")).id, said(event, "on") is True)
+        album.stars.set(album.card(sent(event, "id")).id, sent(event, "on") is True)
 
     def remove(
         self,
@@ -120,9 +120,9 @@ class ShelfHandlers(Pictures):
         request: gr.Request,
     ) -> Changes:
         """Puts the pictures of one deletion back."""
-        count = Trash(visit.shelf(self.studio.shelves)).give_back(said(event, "deletion"))
+        count = Trash(visit.shelf(self.studio.shelves)).give_back(sent(event, "deletion"))
         note = html.note("1 picture is back." if count == 1 else f"{count} pictures are back.")
-        open = said(event, "open") is True
+        open = sent(event, "open") is True
         return self._shown(visit, (words, model, seed, starred), limit, note, open) | self.looked(visit, request)
 
     def empty(self, visit: Visit, words: str, model: str, seed: str, starred: bool, limit: int) -> Changes:
@@ -146,7 +146,7 @@ class ShelfHandlers(Pictures):
         return str(file)
 
     def _selected(self, album: Album, event: gr.EventData) -> list[Card]:
-        ids = said(event, "ids")
+        ids = sent(event, "ids")
         if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_SELECTED:
             count = len(ids) if isinstance(ids, list) else 0
             raise InputError("selection", f"{count} pictures", f"1 to {MAX_SELECTED} can be selected at once")

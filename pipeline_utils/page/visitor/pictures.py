@@ -14,7 +14,7 @@ from pipeline_utils.page.running import Player
 from pipeline_utils.page.share.layout import is_link
 from pipeline_utils.page.visitor import visits
 from pipeline_utils.page.visitor.visit import Visit, shorten
-from pipeline_utils.page.visitor.visits import said
+from pipeline_utils.page.visitor.visits import sent
 from pipeline_utils.shelf.copies import Thumbs
 from pipeline_utils.shelf.index import Card
 
@@ -57,7 +57,7 @@ class Pictures:
 
     def choose(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
         """Makes the picture that was clicked the pick, and goes to its round."""
-        visits.choose(visit, visit.album(self.studio.shelves), said(event, "id"))
+        visits.choose(visit, visit.album(self.studio.shelves), sent(event, "id"))
         return self.looked(visit, request) | {"tabs": gr.Tabs(selected="rounds")}
 
     def looked(self, visit: Visit, request: gr.Request) -> Changes:

@@ -70,7 +70,7 @@ class Visits:
         return visit
 
 
-def said(event: gr.EventData, key: str) -> object:
+def sent(event: gr.EventData, key: str) -> object:
     """What the browser sent under `key`, which may be anything. Raises InputError where there is nothing."""
     if isinstance(event._data, dict) and key in event._data:
         return event._data[key]
