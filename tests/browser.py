@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwrig
 from tests.running import BUNDLED, App, running, start, stop
 
 PATIENCE = 120_000  # milliseconds a round may take where the machine is busy
+A_MINUTE = 60_000  # and anything else
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -44,7 +45,7 @@ def chromium(playwright: Playwright) -> Browser:
     if program is None and not Path(playwright.chromium.executable_path).exists():
         message = "No Chromium here: apt-get install chromium, or playwright install chromium."
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    expect.set_options(timeout=30_000)  # a busy machine may take its time
+    expect.set_options(timeout=A_MINUTE)
     return playwright.chromium.launch(executable_path=program, args=FLAGS)
 
 
@@ -67,12 +68,12 @@ class Arrivals:
         """page: of a context that is there. more: of a new context."""
         if page is None:
             context = self.browser.new_context(viewport={"width": width, "height": height}, **more)
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(A_MINUTE)
             self.contexts.append(context)
             page = context.new_page()
         visitor = Visitor(page, app)
         visitor.page.goto(app.url)
-        expect(visitor.prompt).to_be_visible(timeout=60_000)
+        expect(visitor.prompt).to_be_visible()
         return visitor
 
     def leave(self) -> None:
@@ -91,7 +92,7 @@ def arrivals(browser: Browser) -> Iterator[Arrivals]:
 def regular(browser: Browser) -> BrowserContext:
     """The context of one visitor a test. What it has loaded once it need not load again: half the work of a visit."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(A_MINUTE)
     return context
 
 

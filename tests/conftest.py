@@ -6,9 +6,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not eat a busy machine
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A shell's background jobs start without it, and what tests start would not hear Ctrl+C either.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.browser"]
 
