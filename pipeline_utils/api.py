@@ -128,7 +128,7 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         return _finish(studio, partial(studio.first_round, Ask(*asked, **named)))
 
     first_round.__doc__ = first_round.__doc__.replace("{fields}", Ask.documentation())
-    first_round.__signature__ = inspect.signature(Ask).replace(return_annotation=dict)
+    first_round.__signature__ = inspect.signature(Ask, eval_str=True).replace(return_annotation=dict)
     first_round.__annotations__ = get_type_hints(Ask) | {"return": dict}
 
     def second_round(picture: Any, suffixes: list[str], cut_long_prompts: bool = False) -> dict:

@@ -13,7 +13,7 @@ import torch
 from diffusers import SchedulerMixin
 
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
-from pipeline_utils.recipe.recipe import Recipe
+from pipeline_utils.recipe.recipe import CALLED, Recipe
 
 
 def clone(pipe, scheduler: str):
@@ -50,12 +50,7 @@ def shared(recipe: Recipe, family: str) -> dict[str, int | float]:
             "decoder_num_inference_steps": recipe.num_inference_steps,
             "decoder_guidance_scale": recipe.guidance_scale,
         }
-    return {
-        "num_inference_steps": recipe.num_inference_steps,
-        "guidance_scale": recipe.guidance_scale,
-        "width": recipe.width,
-        "height": recipe.height,
-    }
+    return {name: getattr(recipe, name) for name in CALLED}
 
 
 def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] | None = None) -> tuple[Any, list[bool]]:

@@ -90,9 +90,12 @@ def _check_second(field: str, seed: object) -> int | None:
     return None if seed is None else check_int(field, seed, 0, MAX_SEED)
 
 
-def _held(check: Callable[..., Any], *limits: object, default: Any = MISSING) -> Any:
-    """A field of a recipe, and what it may hold: `check(name, value, *limits)` gives the value, or raises."""
-    return field(default=default, metadata={"check": check, "limits": limits})
+def _held(check: Callable[..., Any], *limits: object, default: Any = MISSING, called: bool = False) -> Any:
+    """A field of a recipe, and what it may hold: `check(name, value, *limits)` gives the value, or raises.
+
+    called: the pipeline is called with it, under this name.
+    """
+    return field(default=default, metadata={"check": check, "limits": limits, "called": called})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +121,11 @@ class Recipe:
     variation_seed: int | None = _held(_check_second, default=None)
     variation_strength: float = _held(check_float, 0.0, 1.0, default=0.0)
     noise_device: str = _held(check_choice, NOISE_DEVICES, default="cpu")
-    num_inference_steps: int = _held(check_int, 1, MAX_STEPS)
-    guidance_scale: float = _held(check_float, 0.0, MAX_GUIDANCE)
+    num_inference_steps: int = _held(check_int, 1, MAX_STEPS, called=True)
+    guidance_scale: float = _held(check_float, 0.0, MAX_GUIDANCE, called=True)
     scheduler: str = _held(check_match, _SCHEDULER, "the class name of a diffusers scheduler")
-    width: int = _held(check_int, MIN_SIDE, MAX_SIDE)
-    height: int = _held(check_int, MIN_SIDE, MAX_SIDE)
+    width: int = _held(check_int, MIN_SIDE, MAX_SIDE, called=True)
+    height: int = _held(check_int, MIN_SIDE, MAX_SIDE, called=True)
     dtype: str = _held(check_choice, DTYPES)
     lanes: int = _held(check_int, 1, MAX_LANES)
     full_determinism: bool = _held(check_bool, default=False)
@@ -176,6 +179,7 @@ class Recipe:
 
 
 FIELDS = {field.name: field.metadata for field in fields(Recipe)}
+CALLED = tuple(name for name, about in FIELDS.items() if about["called"])
 
 
 def check(name: str, value: object) -> Any:

@@ -108,7 +108,7 @@ class Share:
         """The link's settings that this model's form has."""
         form, parts = panels.fields(spec), {}
         for name in SETTINGS:
-            value, own = link.values.get(name), form[name]
+            value, own = link.values.get(name), form.get(name, {})
             usable = own.get("visible", True) and own.get("interactive", True)
             if name in link.values and usable and value in own.get("choices", [value]):
                 parts[name] = gr.update(value=value)
