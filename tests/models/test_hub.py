@@ -1,57 +1,13 @@
 """Models by hub id, through the real hub library: a local server answers as the hub does."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 from tests.hub import COMMIT, hub
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# The library reads its endpoint and cache folder when it is imported, so models are loaded in a process of its own.
-LOADER = """
-import json, sys
-from pipeline_utils.models import runtime
-from pipeline_utils.models.sources import resolve
-from pipeline_utils.errors import UserError
-from pipeline_utils.settings import Settings
-
-settings = Settings(device="cpu")
-device = runtime.start(settings)
-found = {}
-for name in sys.argv[1:]:
-    before = runtime.is_downloaded(resolve(name))
-    try:
-        loaded = runtime.load(resolve(name), settings, device)
-        spec = loaded.spec
-        found[name] = [spec.name, loaded.revision, spec.family, spec.width, before, runtime.is_downloaded(spec)]
-    except UserError as error:
-        found[name] = f"{type(error).__name__}: {error}"
-print(json.dumps(found))
-"""
-
-
-def load(home: Path, *names: str, **environment: str) -> dict:
-    """What loading each of `names` gave, with `home` as the hub library's folder."""
-    own = {"HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
-    process = subprocess.run(
-        [sys.executable, "-c", LOADER, *names],
-        cwd=ROOT,
-        env={**os.environ, **own, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return json.loads(process.stdout.splitlines()[-1])
-
+from tests.models.hub_visits import load, visit
 
 REFUSED = (
     "gated/model",
@@ -91,10 +47,10 @@ def answers(tmp_path_factory, tiny_sd_folder) -> dict:
     (repos / "someone" / "nothing" / "README.md").write_text("no pipeline")
     home = tmp_path_factory.mktemp("home")
     with hub(repos) as endpoint:
-        found = load(home, "someone/tiny", *REFUSED, HF_ENDPOINT=endpoint)
+        found = visit(load, home, "someone/tiny", *REFUSED, HF_ENDPOINT=endpoint)
     found["canary"] = (repos / "canary").exists()
     # The server is gone now: what was downloaded still loads, and nothing else does.
-    found["later"] = load(home, "someone/tiny", "someone/else", HF_ENDPOINT=endpoint)
+    found["later"] = visit(load, home, "someone/tiny", "someone/else", HF_ENDPOINT=endpoint)
     return found
 
 
@@ -151,6 +107,6 @@ def test_a_snapshot_in_the_cache_needs_no_network(tmp_path, tiny_sd_folder):
     shutil.copytree(tiny_sd_folder, repo / "snapshots" / COMMIT)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
-    found = load(tmp_path, "owner/name", "owner/other", HF_HUB_OFFLINE="1")
+    found = visit(load, tmp_path, "owner/name", "owner/other", HF_HUB_OFFLINE="1")
     assert found["owner/name"] == ["owner/name", COMMIT, "StableDiffusionPipeline", 32, True, True]
     assert "cannot be reached" in found["owner/other"]
