@@ -21,6 +21,7 @@ from pipeline_utils.errors import InputError, PictureError, UserError
 from pipeline_utils.picture.picture import Lineage, Picture, Reading, encode, read
 from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
 from pipeline_utils.proof.verdict import Claim
+from pipeline_utils.settings import DEVICES, one_of
 
 IDENTICAL, DIFFERENT, NOT_CHECKED = 0, 1, 2  # what the program ends with
 _MAX_JSON = 1_000_000  # bytes of a recipe file
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument(
         "--allow-download", action="store_true", help="fetch the model from the hub when it is not here"
     )
-    making.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: as the picture was made")
+    making.add_argument("--device", type=one_of(DEVICES), metavar=DEVICES, help="default: as the picture was made")
     making.add_argument("--threads", type=_threads, default=0, help="CPU threads; default: as the picture was made")
 
     command = commands.add_parser("verify", parents=[making], help="make a picture again and compare")

@@ -12,6 +12,7 @@ from typing import Any
 
 from platformdirs import user_cache_path, user_data_path
 
+DEVICES = "auto|cpu|cuda|cuda:N|mps|xpu"
 DEFAULT_DATA = user_data_path("second-round", appauthor=False)
 # The two that Spaces say by Gradio's own variables.
 _GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
@@ -37,9 +38,11 @@ def _folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def _one_of(choices: str) -> Callable[[str], str]:
+def one_of(choices: str) -> Callable[[str], str]:
+    """What reads one of `choices`, with | between them, N being a number. It raises ArgumentTypeError."""
+
     def read(text: str) -> str:
-        if text not in choices.split("|"):
+        if not re.fullmatch(choices.replace(":N", ":[0-9]{1,2}"), text):
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {choices.replace('|', ', ')}")
         return text
 
@@ -61,11 +64,11 @@ class Settings:
     model: str = _option("emoji-sd", "STR", "catalog entry, hub id, folder or .safetensors file")
     host: str = _option("127.0.0.1", "STR", "address to listen on; 0.0.0.0 for every interface")
     port: int = _option(7860, "INT", "port to listen on", high=65535)
-    device: str = _option("auto", "auto|cpu|cuda", "where the model runs")
+    device: str = _option("auto", DEVICES, "where the model runs; auto: a CUDA GPU, else the CPU")
     dtype: str = _option("auto", "auto|float32|bfloat16|float16", "number format of the weights")
     lanes: int = _option(0, "INT", "pictures in one pipeline call; 0 for the model's own", high=16)
     threads: int = _option(0, "INT", "CPU threads; 0 for torch's choice. On a CPU this can change bits", high=256)
-    noise_device: str = _option("cpu", "cpu|cuda", "where generators draw; cuda noise depends on the GPU model")
+    noise_device: str = _option("cpu", "cpu|cuda|mps|xpu", "where generators draw; a GPU's noise depends on its model")
     full_determinism: bool = _option(False, "BOOL", "deterministic algorithms only, no TF32, fixed cuBLAS workspace")
     offload: str = _option("none", "none|model", "model: move parts to the GPU one at a time, for little memory")
     switching: str = _option(
@@ -141,7 +144,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Settings:
         text = f"{option.metadata['text']} (${variable}, default: {default})".replace(str(Path.home()), "~")
         parser.add_argument(
             "--" + name.replace("_", "-"),
-            type=_READ.get(kind) or _one_of(kind),
+            type=_READ.get(kind) or one_of(kind),
             # A string default goes through `type` as an argument would, so that both are checked alike.
             default=environment.get(variable) or str(default),
             help=text,

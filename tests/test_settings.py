@@ -32,6 +32,10 @@ WRONG = [
     ("port", "70000"),
     ("port", "-1"),
     ("device", "tpu"),
+    ("device", "cuda:"),
+    ("device", "cuda:N"),
+    ("device", "cuda:-1"),
+    ("device", "mps:0"),
     ("dtype", "int4"),
     ("lanes", "17"),
     ("lanes", "1.5"),
@@ -156,3 +160,8 @@ def test_strangers_have_a_shelf_each_and_who_sits_at_the_machine_has_its_one(giv
 
 def test_on_a_space_every_visitor_has_a_shelf():
     assert parse([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).own_shelves
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:15", "mps", "xpu"])
+def test_a_device_is_one_of_torchs_names_and_a_cuda_gpu_may_have_a_number(device):
+    assert parse(["--device", device], {}).device == device

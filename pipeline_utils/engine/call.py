@@ -168,9 +168,10 @@ def vary(pipe, recipes: Sequence[Recipe]):
 # Scripts of rounds hold a copy of this function, see as_python.
 def slerp(one, other, share):
     """Spherical interpolation: `one` at share 0, `other` at share 1, on the great circle in between."""
-    a, b = one.double(), other.double()  # float64, so that the order of the sums never shows
+    # float64, so that the order of the sums never shows; on the CPU, since Apple's GPUs have none
+    a, b = one.cpu().double(), other.cpu().double()
     angle = torch.arccos(((a * b).sum() / (a.norm() * b.norm())).clamp(-1, 1))
     if torch.sin(angle) < 1e-6:  # the same direction: a straight line is the same
-        return ((1 - share) * a + share * b).to(one.dtype)
+        return ((1 - share) * a + share * b).to(one)
     ratio = [torch.sin(part * angle) / torch.sin(angle) for part in (1 - share, share)]
-    return (ratio[0] * a + ratio[1] * b).to(one.dtype)
+    return (ratio[0] * a + ratio[1] * b).to(one)

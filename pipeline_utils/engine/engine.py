@@ -23,6 +23,7 @@ from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, 
 from pipeline_utils.engine.preview import Watcher
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
+from pipeline_utils.models.devices import GPUS
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
 from pipeline_utils.recipe.recipe import Recipe
@@ -138,8 +139,9 @@ def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
             )
         if recipe.dtype != loaded.dtype:
             raise InputError("dtype", recipe.dtype, f"the model is loaded in {loaded.dtype}")
-        if recipe.noise_device == "cuda" and loaded.device.type != "cuda":
-            raise InputError("noise_device", "cuda", "there is no CUDA GPU here")
+        if recipe.noise_device not in ("cpu", loaded.device.type):
+            gpu = GPUS[recipe.noise_device]
+            raise InputError("noise_device", recipe.noise_device, f"there is no {gpu} here that the model runs on")
         if recipe.full_determinism != loaded.device.full_determinism:
             state = "with" if loaded.device.full_determinism else "without"
             raise InputError("full_determinism", recipe.full_determinism, f"the app was started {state} it")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from pipeline_utils.engine.call import arguments, call_pipe, clone
+from pipeline_utils.models.devices import empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded
 
@@ -45,8 +45,7 @@ def why_one_lane(loaded: Loaded) -> str:
     except Exception as error:
         if not ran_out(error):
             raise
-    if loaded.device.type == "cuda":
-        torch.cuda.empty_cache()  # now that the error and what it held are gone
+    empty_cache(loaded.device.type)  # now that the error and what it held are gone
     return NO_MEMORY.format(lanes=loaded.lanes)
 
 

@@ -11,13 +11,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
 from pipeline_utils.engine.lanes import one_lane, settled
 from pipeline_utils.engine.turns import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import ModelSpec
+from pipeline_utils.models.devices import empty_cache
 from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.settings import Settings
@@ -31,11 +30,12 @@ def gpu_is_lent(environment: Mapping[str, str] = os.environ) -> bool:
 class Memory:
     """Holds at most one pipeline. Rounds that want another model, or number format, wait in line for it."""
 
-    def __init__(self, settings: Settings, device: Device) -> None:
+    def __init__(self, settings: Settings, device: Device, *, tries_lanes: bool = True) -> None:
+        """tries_lanes: may a model have fewer lanes than it says, where they disagree on this device?"""
         self._settings, self._device = settings, device
         # ZeroGPU has no GPU yet when the model is loaded there, and lends it to that model alone.
         self._lends = gpu_is_lent()
-        self._tries_lanes = device.type == "cuda" and not self._lends
+        self._tries_lanes = tries_lanes and device.type != "cpu" and not self._lends
         self._condition = threading.Condition()
         self._line: deque[object] = deque()
         self._users = 0
@@ -168,8 +168,7 @@ class Memory:
     def _free(self) -> None:
         self._loaded = None
         gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        empty_cache(self._device.type)
 
 
 def other_weights(model: str, revision: str, here: str) -> ModelError:

@@ -22,8 +22,8 @@ from pipeline_utils.settings import Settings
 class Models(Memory):
     """The names of models. What a name, or a recipe's name and revision, stands for is decided here alone."""
 
-    def __init__(self, settings: Settings, device: Device) -> None:
-        super().__init__(settings, device)
+    def __init__(self, settings: Settings, device: Device, *, tries_lanes: bool = True) -> None:
+        super().__init__(settings, device, tries_lanes=tries_lanes)
         self._default = resolve(settings.model)
         # What a bare name stands for: folders and files that were opened, and the commits of hub models.
         self._known: dict[str, ModelSpec] = {self._default.name: self._default}

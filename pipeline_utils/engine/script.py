@@ -10,6 +10,7 @@ from pipeline_utils.engine.call import shared, slerp
 from pipeline_utils.engine.engine import alike
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.catalog import BUNDLED, FAMILIES, ModelSpec
+from pipeline_utils.models.devices import GPUS
 from pipeline_utils.recipe.recipe import Recipe
 
 _WIDTH = 100  # characters of a line of the script, before a list is broken up
@@ -34,7 +35,7 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     lines = ["import torch", f"from diffusers import {', '.join(sorted(names))}"]
     if first.full_determinism:
         lines = ["import os", "", 'os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"  # before CUDA starts', "", *lines]
-    lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, "cuda" in fingerprint), ""]
+    lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, fingerprint), ""]
     if any(recipe.variation_seed is not None for recipe in recipes):
         lines += _blending(spec)
     lines += _round(recipes, spec)
@@ -56,7 +57,7 @@ def _switches(recipe: Recipe, fingerprint: Mapping) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _load(recipe: Recipe, spec: ModelSpec, source: str | None, cuda: bool) -> list[str]:
+def _load(recipe: Recipe, spec: ModelSpec, source: str | None, fingerprint: Mapping) -> list[str]:
     dtype = f"dtype=torch.{recipe.dtype}"
     if _is_file(spec):
         place = source or f"path/to/{spec.title}.safetensors"
@@ -77,8 +78,8 @@ def _load(recipe: Recipe, spec: ModelSpec, source: str | None, cuda: bool) -> li
         ]
     if recipe.offload == "model":
         lines.append("pipe.enable_model_cpu_offload()")
-    elif cuda:
-        lines.append('pipe.to("cuda")')
+    else:
+        lines += [f'pipe.to("{gpu}")' for gpu in GPUS if gpu in fingerprint]
     if _sets_scheduler(spec):
         lines.append(f"pipe.scheduler = {recipe.scheduler}.from_config(pipe.scheduler.config)")
     return lines

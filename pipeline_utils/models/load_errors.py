@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from pipeline_utils.errors import CapacityError, ModelError, UserError
 from pipeline_utils.models.catalog import ModelSpec
 
+NO_MEMORY = ("does not fit into memory", "Memory ran out")  # what is said, here and by the engine
 INCOMPLETE = " lacks some of its weights; copy or download it again."  # after the title of a model
 _PATH = re.compile(r"(?<![\w:/.])(?:/[^\s'\":/]+)+/([^\s'\":/]+)")
 
@@ -70,7 +71,9 @@ class _Watch(logging.Handler):
 
 def ran_out(error: BaseException | None) -> bool:
     """Was it memory, of the GPU or of the machine, that was missing?"""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "MPS backend out of memory")
+    )
 
 
 def _explain(spec: ModelSpec, error: Exception) -> UserError:

@@ -16,8 +16,8 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusio
 from diffusers.pipelines.deprecated import unclip
 from safetensors import safe_open
 
-from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models import revisions
+from pipeline_utils.errors import ModelError
+from pipeline_utils.models import devices, revisions
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.sources import choose_lanes, describe_folder
@@ -32,7 +32,7 @@ logging.getLogger("transformers").setLevel(logging.ERROR)
 class Device:
     """Where models run and how. Decided once, at start."""
 
-    type: str  # cpu or cuda
+    type: str  # cpu, or one of devices.GPUS
     full_determinism: bool
     offload: str
 
@@ -63,7 +63,7 @@ class Loaded:
 def start(settings: Settings) -> Device:
     """Applies the settings of the whole process. Call it before anything touches CUDA.
 
-    Raises InputError for a device, dtype or offload that this machine does not have.
+    Raises InputError for a device, noise_device or offload that this machine does not have.
     """
     if settings.full_determinism:
         # cuBLAS reads this when its first handle is made, so it comes before any CUDA call.
@@ -73,14 +73,7 @@ def start(settings: Settings) -> Device:
     # Reading local weights takes seconds; downloads keep their own bars.
     transformers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
-    cuda = torch.cuda.is_available()
-    device = ("cuda" if cuda else "cpu") if settings.device == "auto" else settings.device
-    if device == "cuda" and not cuda:
-        raise InputError("device", "cuda", "PyTorch finds no CUDA GPU here; use auto or cpu")
-    if settings.noise_device == "cuda" and device != "cuda":
-        raise InputError("noise_device", "cuda", "a CUDA GPU is needed; use cpu")
-    if settings.offload != "none" and device != "cuda":
-        raise InputError("offload", settings.offload, "only a CUDA GPU has parts to offload; use none")
+    device = devices.choose(settings)
     torch.backends.cudnn.benchmark = False  # measured choices differ from run to run
     if settings.full_determinism:
         torch.use_deterministic_algorithms(True)
@@ -99,13 +92,15 @@ def fingerprint(device: Device) -> dict[str, str | int]:
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
         "transformers": transformers.__version__,
-        "device": _cpu_name() if device.type == "cpu" else torch.cuda.get_device_name(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else _cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
     }
     if device.type == "cuda":
         found["cuda"] = torch.version.cuda or "none"
         found["cudnn"] = torch.backends.cudnn.version() or 0
         found["driver"] = _driver()
+    elif device.type != "cpu":
+        found |= devices.describe(device.type)
     else:
         found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
         found["threads"] = torch.get_num_threads()

@@ -19,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from huggingface_hub import snapshot_download
 
 from pipeline_utils.engine.turns import Stopped
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import CapacityError, UserError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.proof.comparison import differing_pixels, l_inf
 from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
@@ -74,6 +74,8 @@ def run(experiments: Sequence[Experiment], model: SharedModel) -> Iterator[tuple
             result = experiment.run(model)
         except Stopped:
             raise
+        except CapacityError as error:
+            result = Result(None, f"Not available here: {error}")
         except UserError as error:
             result = Result(False, str(error))
         except Exception as error:  # a finding too, about this model on this machine

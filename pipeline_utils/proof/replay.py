@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import torch
-
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused, Step
 from pipeline_utils.engine.lanes import LanesDisagree
@@ -22,6 +20,7 @@ from pipeline_utils.engine.turns import Stop, Turns, streamed
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import BUNDLED
+from pipeline_utils.models.devices import GPUS, is_available
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.picture.picture import Reading, pixel_sha256
 from pipeline_utils.proof.comparison import compare
@@ -67,9 +66,9 @@ def verify(
     if not allow_download and not maker.models.is_here(spec, recipe.dtype):
         ask = f"Not checked yet. {spec.title} {maker.models.missing(spec)} {spec.note}"
         return replace(_unchecked(maker, claim, ask.strip()), needs_download=True)
-    if recipe.noise_device == "cuda" and maker.device.type != "cuda":
-        reason = "Not checked. The noise was drawn on a GPU, whose generator a CPU does not have."
-        return _unchecked(maker, claim, reason)
+    if recipe.noise_device not in ("cpu", maker.device.type):
+        drawn = f"Not checked. The noise was drawn on a {GPUS[recipe.noise_device]}"
+        return _unchecked(maker, claim, f"{drawn}, and the model does not run on one here.")
     with maker.models.use(spec, stop, recipe.dtype) as loaded:
         here, changed = adapt(recipe, loaded)
         found: list[Finished | Refused] = []
@@ -187,16 +186,18 @@ def replayed(
     """
     recipe, there = claim.recipe, claim.fingerprint or {}
     if device is None:
-        device = "auto" if not there or ("cuda" in there and torch.cuda.is_available()) else "cpu"
+        made_on = [gpu for gpu in GPUS if gpu in there and is_available(gpu)]
+        device = [*made_on, "cpu"][0] if there else "auto"
     if not threads and isinstance(there.get("threads"), int):
         threads = min(max(there["threads"], 0), os.cpu_count() or 1)
     settings = Settings(model=model or BUNDLED, device=device, threads=threads)
     if recipe is not None:
         settings = replace(settings, dtype=recipe.dtype, full_determinism=recipe.full_determinism)
-        if recipe.offload != "none" and device != "cpu" and torch.cuda.is_available():
+        # cuda:N is not looked at before the start, since whoever asks CUDA for its GPUs settles which there are.
+        if device.startswith("cuda") or (device == "auto" and is_available("cuda")):
             settings = replace(settings, offload=recipe.offload)
     started, stop = runtime.start(settings), Stop()
-    models = Models(settings, started)
+    models = Models(settings, started, tries_lanes=False)  # a replay has the lanes of its recipe
     if recipe is not None and recipe.model.startswith("local:") and model is None:
         try:
             models.meant(recipe.model, recipe.revision)

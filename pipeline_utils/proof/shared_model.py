@@ -18,7 +18,9 @@ import torch
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared
 from pipeline_utils.engine.turns import Stopped, Turns
-from pipeline_utils.errors import ModelError
+from pipeline_utils.errors import CapacityError, ModelError
+from pipeline_utils.models.devices import free_memory
+from pipeline_utils.models.load_errors import NO_MEMORY
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.picture.picture import read
 from pipeline_utils.recipe.recipe import Recipe
@@ -26,6 +28,7 @@ from pipeline_utils.recipe.recipe import Recipe
 Generators = torch.Generator | list[torch.Generator] | None
 STEPS = 2  # denoising steps, as in the documentation's own experiment
 _PATIENCE = 600  # seconds for a new process to load the model and make one call
+_KILLED = -9  # how a process ends that the system stops for want of memory
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -74,8 +77,14 @@ class SharedModel:
         return [found[index] for index in range(len(recipes))]
 
     def make_in_new_process(self, threads: int) -> np.ndarray:
-        """The picture of recipe(0) that the command line makes: (height, width, 3) of 0 to 255."""
-        spec = self.loaded.spec
+        """The picture of recipe(0) that the command line makes: (height, width, 3) of 0 to 255.
+
+        Raises CapacityError where the model does not fit into memory a second time.
+        """
+        spec, free = self.loaded.spec, free_memory(self.loaded.device.type)
+        if free is not None and free < self._needed():
+            needed = f"{self._needed() / 2**30:.1f} GB of the GPU's memory, of which {free / 2**30:.1f} are free"
+            raise CapacityError(f"A second copy of {spec.title} needs {needed}.")
         with tempfile.TemporaryDirectory() as folder:
             recipe, made = Path(folder) / "recipe.json", Path(folder) / "made.png"
             recipe.write_text(self.recipe(0).to_json(), "utf-8")
@@ -93,6 +102,8 @@ class SharedModel:
                 process.kill()
                 process.wait()
                 process.stderr.close()
+            if process.returncode == _KILLED or any(words in errors for words in NO_MEMORY):
+                raise CapacityError(f"Memory ran out when a second copy of {spec.title} was loaded.")
             if process.returncode:
                 raise RuntimeError(f"The new process failed: {errors[-500:]}")
             return np.asarray(read(made).image)
@@ -111,6 +122,12 @@ class SharedModel:
         """Raises Stopped when told to stop."""
         if self.stop.is_set():
             raise Stopped
+
+    def _needed(self) -> int:
+        """Bytes of the weights that are on the device at once: all, or those of the largest part."""
+        modules = [part for part in self.loaded.pipe.components.values() if isinstance(part, torch.nn.Module)]
+        sizes = [sum(t.nbytes for t in (*part.parameters(), *part.buffers())) for part in modules]
+        return sum(sizes) if self.loaded.device.offload == "none" else max(sizes)
 
     def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
         result, finite = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)

@@ -19,7 +19,7 @@ MIN_SIDE, MAX_SIDE = 16, 4096  # pixels
 MAX_LANES = 16
 
 DTYPES = ("float32", "bfloat16", "float16")
-NOISE_DEVICES = ("cpu", "cuda")
+NOISE_DEVICES = ("cpu", "cuda", "mps", "xpu")
 OFFLOADS = ("none", "model")
 
 # A model is named by a catalog name, a hub id or local:NAME; a path would tell about a machine.

@@ -26,7 +26,7 @@ WRONG = {
     "lanes": [0, 17, "4"],
     "full_determinism": [0, "no", None],
     "offload": ["disk", True],
-    "noise_device": ["mps", None],
+    "noise_device": ["tpu", None],
 }
 
 

@@ -1,7 +1,10 @@
 """The experiments of the proof page, and what they leave behind."""
 
 import contextlib
+import subprocess
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ import torch
 from diffusers import DDIMPipeline
 
 from pipeline_utils.engine.turns import Stopped, Turns
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import CapacityError, PictureError, UserError
+from pipeline_utils.models.runtime import Device
 from pipeline_utils.proof import experiments
 from pipeline_utils.proof.experiments import CIFAR_FOLDER, EXPERIMENTS, Experiment, Result, cifar, measure_ddim, run
 from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
@@ -55,6 +59,62 @@ def test_a_new_process_makes_the_same_bits(model):
     result = BY_ID["restart"].run(model)
     assert result.ok is True, result.text
     assert result.numbers == {"differing pixels": 0}
+
+
+def test_a_new_process_is_not_begun_where_the_gpu_has_no_room_for_a_second_copy(loaded, monkeypatch):
+    weights = sum(part.num_parameters() for part in (loaded.pipe.unet, loaded.pipe.vae, loaded.pipe.text_encoder)) * 4
+    model = SharedModel(replace(loaded, device=Device("cuda", False, "none")))
+    monkeypatch.setattr(model, "make", lambda recipes: [np.zeros((32, 32, 3))])
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (weights - 1, 10**9))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("no process may be started"))
+    (_, _), (_, result) = run([BY_ID["restart"]], model)
+    assert result.ok is None
+    assert result.text.startswith("Not available here: A second copy of tiny-sd needs 0.0 GB of the GPU's memory")
+
+
+def test_a_model_that_is_moved_in_parts_needs_room_for_its_largest_part_only(loaded, monkeypatch):
+    largest = max(part.num_parameters() for part in (loaded.pipe.unet, loaded.pipe.vae, loaded.pipe.text_encoder)) * 4
+    begun = []
+    for room in (largest - 1, largest + 10_000):  # its buffers are a few numbers
+        model = SharedModel(replace(loaded, device=Device("cuda", False, "model")))
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda room=room: (room, 10**9))
+        monkeypatch.setattr(
+            subprocess, "Popen", lambda command, room=room, **_: begun.append((room, command)) or _ended("")
+        )
+        with pytest.raises((CapacityError, PictureError)):  # the process that ends at once leaves no picture
+            model.make_in_new_process(1)
+    assert [room for room, _ in begun] == [largest + 10_000]
+    assert begun[0][1][-4:-2] == ["--device", "cuda"]
+
+
+def _ended(said: str, code: int = 0) -> SimpleNamespace:
+    """A process that said something and is gone."""
+    stderr = SimpleNamespace(read=lambda: said, close=lambda: None)
+    return SimpleNamespace(poll=lambda: code, returncode=code, stderr=stderr, kill=lambda: None, wait=lambda: code)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("pipeline_utils replay: tiny-sd does not fit into memory. Choose a smaller model.", 2),
+        ("pipeline_utils replay: Memory ran out at 32x32 with 4 pictures at a time.", 2),
+        ("", -9),  # the system stopped it
+    ],
+)
+def test_a_new_process_that_memory_is_missing_for_is_not_available_and_no_fault(model, monkeypatch, said, code):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: _ended(said, code))
+    (_, _), (_, result) = run([BY_ID["restart"]], model)
+    assert result.ok is None
+    assert result.text == "Not available here: Memory ran out when a second copy of tiny-sd was loaded."
+
+
+def test_a_new_process_that_fails_otherwise_is_red(model, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: _ended("Traceback, engine/memory.py: a fault of ours", 1))
+    (_, _), (_, result) = run([BY_ID["restart"]], model)
+    assert result.ok is False
+    assert "a fault of ours" in result.text
 
 
 def test_another_number_of_threads_is_tried_in_a_process_of_its_own(model, monkeypatch):

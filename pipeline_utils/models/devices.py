@@ -1,0 +1,72 @@
+"""The device that models run on: the CPU, a CUDA GPU, Apple's (MPS) or Intel's (XPU), and what is asked of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import torch
+
+from pipeline_utils.errors import InputError
+from pipeline_utils.settings import Settings
+
+GPUS = {"cuda": "CUDA GPU", "mps": "Apple GPU", "xpu": "Intel GPU"}  # what torch calls them, and what people do
+
+
+def choose(settings: Settings) -> str:
+    """The type of the device that the settings mean: cpu, or one of GPUS.
+
+    `cuda:N` makes the Nth GPU the only one of this process, and of those it starts. Call it before anything
+    touches CUDA. Raises InputError for a device, noise_device or offload that this machine does not have.
+    """
+    kind, _, number = settings.device.partition(":")
+    if number:
+        _hide_other_gpus(settings.device, int(number))
+    if kind == "auto":
+        kind = "cuda" if is_available("cuda") else "cpu"
+    if kind != "cpu" and not is_available(kind):
+        raise InputError("device", settings.device, f"PyTorch finds no such {GPUS[kind]} here; use auto or cpu")
+    if settings.noise_device not in ("cpu", kind):
+        needed = f"the model has to run on the {GPUS[settings.noise_device]} too; use cpu"
+        raise InputError("noise_device", settings.noise_device, needed)
+    if settings.offload != "none" and kind != "cuda":
+        raise InputError("offload", settings.offload, "only a CUDA GPU has parts to offload; use none")
+    return kind
+
+
+def is_available(kind: str) -> bool:
+    """Does torch find a GPU of this type here? kind: one of GPUS."""
+    return torch.backends.mps.is_available() if kind == "mps" else getattr(torch, kind).is_available()
+
+
+def describe(kind: str) -> dict[str, str]:
+    """The lines of a fingerprint that name Apple's or Intel's GPU and its driver. kind: mps or xpu."""
+    if kind == "mps":  # Apple's driver is part of the system
+        return {"device": torch.backends.mps.get_name(), "mps": platform.mac_ver()[0]}
+    about = torch.xpu.get_device_properties()
+    return {"device": about.name, "xpu": torch.version.xpu or "none", "driver": about.driver_version}
+
+
+def empty_cache(kind: str) -> None:
+    """Gives memory that torch keeps for later back to the device; there is none of it on a CPU."""
+    if kind != "cpu":
+        getattr(torch, kind).empty_cache()
+
+
+def free_memory(kind: str) -> int | None:
+    """Bytes of the GPU that another process could have now; None on a CPU, whose memory can be swapped."""
+    if kind == "cpu":
+        return None
+    empty_cache(kind)
+    if kind == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return getattr(torch, kind).mem_get_info()[0]
+
+
+def _hide_other_gpus(asked: str, number: int) -> None:
+    """Threads start on GPU 0 whatever another thread chose, so the one that is meant becomes GPU 0."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = [str(number)] if visible is None else visible.split(",")[number : number + 1]
+    if chosen in ([], [""]):
+        raise InputError("device", asked, f"CUDA_VISIBLE_DEVICES={visible} shows no GPU of this number")
+    os.environ["CUDA_VISIBLE_DEVICES"] = chosen[0]
