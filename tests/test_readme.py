@@ -121,6 +121,41 @@ def test_every_file_that_the_readme_names_is_there():
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_two_commands_give_the_cuda_build_of_the_very_torch_that_is_tested():
+    ((first, second),) = [text.splitlines() for language, text in BLOCKS if language == "sh"]
+    assert subprocess.run([*first.split(), "--dry-run"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    (torch,) = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    build = re.search(
+        r'pip install "torch==([\d.]+)\+(cu\d+)" --index-url https://download\.pytorch\.org/whl/(cu\d+)$', second
+    )
+    assert build.groups() == (torch, build[2], build[2])
+
+
+# Millions of parameters, as the models' own files have them: what denoises, text encoders, decoder, safety checker.
+PARAMETERS = {
+    "SD 1.5, 4 lanes": (859.5, 123.1, 83.7, 303.2),
+    "SDXL, SDXL-Turbo": (2567.5, 123.1, 694.7, 83.7),
+    "SD 3.5 Medium": (2469.7, 123.1, 694.7, 4762.3, 83.8),
+    "FLUX.1": (11901.4, 123.1, 4762.3, 83.8),
+}
+CUDA, DECODING, STEP = 1.0, 1.5, 0.5  # GB: its context and kernels; decoded pictures in halves; one denoising step
+
+
+def test_the_table_of_cards_is_what_the_parameters_come_to():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in TEXT.splitlines() if line.startswith("| ")]
+    (head,) = [row for row in rows if "GB of weights" in row]
+    cards = [int(name.removesuffix(" GB")) for name in head[3:]]
+    assert cards == [6, 8, 12, 16, 24]
+    told = {row[0]: row[1:] for row in rows if row[0] in PARAMETERS}
+    expected = {}
+    for model, millions in PARAMETERS.items():
+        sizes = [2 * 1e6 * count / 2**30 for count in millions]
+        whole = sum(sizes) + CUDA + DECODING * (2 if "SDXL" in model else 1)
+        words = ["as it is" if whole <= n else "offload" if max(sizes) + CUDA + STEP <= n else "no" for n in cards]
+        expected[model] = [f"{sum(sizes):.1f}", f"{max(sizes):.1f}", *words]
+    assert told == expected
+
+
 def test_the_front_matter_is_one_a_space_accepts():
     front = dict(re.findall(r"^(\w+): (.+)$", TEXT.split("---")[1], re.MULTILINE))
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
