@@ -9,6 +9,7 @@ import pytest
 
 from pipeline_utils.models import runtime
 from pipeline_utils.page.rounds.handlers import Handlers
+from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.proof.replay import checking
 from pipeline_utils.proof.verdict import Claim
@@ -17,13 +18,12 @@ from tests import tiny
 from tests.making import made, studio
 
 ASKED = SimpleNamespace(session_hash="a")
-FIELDS = ("0-3", "", 2, 5.0, None, None, None, False)  # seeds, negative prompt, steps, ...
 
 
 @pytest.mark.parametrize("what", ["round", "switch"])
 def test_stop_is_heard_on_the_page_while_a_model_loads(tiny_sd_folder, tmp_path, monkeypatch, what):
     here = studio(tiny_sd_folder, tmp_path, switching="any")
-    handlers, visit = Handlers(here), Visit(here.models.default)
+    handlers, visit = Handlers(here, Player(here)), Visit(here.models.default)
     other = str(tiny.tiny_sdxl(tmp_path / "other"))
     began, go, ready = threading.Event(), threading.Event(), runtime.load
 
@@ -34,7 +34,7 @@ def test_stop_is_heard_on_the_page_while_a_model_loads(tiny_sd_folder, tmp_path,
 
     monkeypatch.setattr(runtime, "load", slow)
     if what == "round":
-        running = handlers.first_round(visit, "a red fox", *FIELDS, ASKED)
+        running = handlers.first_round(visit, Ask("a red fox", num_inference_steps=2), ASKED)
     else:
         running = handlers.switch(visit, other, ASKED)
     said: list[str] = []

@@ -15,6 +15,7 @@ from pipeline_utils.errors import UserError
 from pipeline_utils.page.page import build_page
 from pipeline_utils.page.rounds import panels
 from pipeline_utils.page.rounds.handlers import Handlers
+from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visits import Visits, choose
 from pipeline_utils.picture.picture import read
 from pipeline_utils.recipe.ask import Ask
@@ -190,13 +191,15 @@ def test_a_forgotten_visit_is_put_together_from_what_its_page_shows(shared):
 
 
 def test_a_forgotten_visit_is_not_given_another_model_than_its_page_shows(shared):
-    handlers = Handlers(shared)
-    visit = handlers.visits.of({"token": ADA, "model": "local:another"}, "a page")
-    asked = ("a fox", "0", "", 1, None, None, None, None, False, SimpleNamespace(session_hash="a page"))
+    handlers, visits, here = Handlers(shared, Player(shared)), Visits(shared), SimpleNamespace(session_hash="a page")
+
+    def asked(visit):
+        """What the form of that page asks for."""
+        return handlers.first_round(visit, Ask("a fox", "0", num_inference_steps=1, model=visit.model), here)
+
     with pytest.raises(UserError, match="local:another is a folder or file of another start"):
-        next(handlers.first_round(visit, *asked))
-    visit = handlers.visits.of({"token": ADA, "model": shared.models.default}, "another page")
-    *_, last = handlers.first_round(visit, *asked)
+        next(asked(visits.of({"token": ADA, "model": "local:another"}, "a page")))
+    *_, last = asked(visits.of({"token": ADA, "model": shared.models.default}, "another page"))
     assert "1 picture" in last["status"]
 
 
