@@ -69,7 +69,7 @@ class Settings:
     lanes: int = _option(0, "INT", "pictures in one pipeline call; 0 for the model's own", high=16)
     threads: int = _option(0, "INT", "CPU threads; 0 for torch's choice. On a CPU this can change bits", high=256)
     noise_device: str = _option("cpu", "cpu|cuda|mps|xpu", "where generators draw; a GPU's noise depends on its model")
-    full_determinism: bool = _option(False, "BOOL", "deterministic algorithms only, no TF32, fixed cuBLAS workspace")
+    full_determinism: bool = _option(False, "BOOL", "deterministic algorithms only, no TF32")
     offload: str = _option("none", "none|model", "model: move parts to the GPU one at a time, for little memory")
     switching: str = _option(
         "auto", "auto|any|hub|one", "models that visitors may load; auto: any on localhost, else one"

@@ -17,6 +17,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest_plugins = ["tests.browser"]
 
 
+@pytest.fixture
+def tf32():
+    """(cudnn, matmul): whose switches for TF32 are as they were before when the test is over."""
+    from torch.backends import cuda, cudnn
+
+    libraries = cudnn, cuda.matmul
+    before = [library.allow_tf32 for library in libraries]
+    yield libraries
+    for library, allowed in zip(libraries, before, strict=True):
+        library.allow_tf32 = allowed
+
+
 @pytest.fixture(scope="session")
 def tiny_sd_folder(tmp_path_factory) -> Path:
     """A genuine StableDiffusionPipeline of a few thousand weights, saved as a folder."""

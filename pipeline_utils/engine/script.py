@@ -11,6 +11,7 @@ from pipeline_utils.engine.engine import alike
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.catalog import BUNDLED, FAMILIES, ModelSpec
 from pipeline_utils.models.devices import GPUS
+from pipeline_utils.models.runtime import WORKSPACES
 from pipeline_utils.recipe.recipe import Recipe
 
 _WIDTH = 100  # characters of a line of the script, before a list is broken up
@@ -33,8 +34,9 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     if _sets_scheduler(spec):
         names.add(first.scheduler)
     lines = ["import torch", f"from diffusers import {', '.join(sorted(names))}"]
-    if first.full_determinism:
-        lines = ["import os", "", 'os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"  # before CUDA starts', "", *lines]
+    if "cuda" in fingerprint:
+        workspaces = [f'os.environ["{name}"] = "{size}"' for name, size in WORKSPACES.items()]
+        lines = ["import os", "", "# Before CUDA starts.", *workspaces, "", *lines]
     lines += ["", *_switches(first, fingerprint), *_load(first, spec, source, fingerprint), ""]
     if any(recipe.variation_seed is not None for recipe in recipes):
         lines += _blending(spec)
@@ -43,11 +45,10 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
 
 
 def _switches(recipe: Recipe, fingerprint: Mapping) -> list[str]:
-    lines = []
+    lines = ["torch.backends.cudnn.deterministic = True"] if "cuda" in fingerprint else []
     if recipe.full_determinism:
         lines += [
             "torch.use_deterministic_algorithms(True)",
-            "torch.backends.cudnn.deterministic = True",
             "torch.backends.cuda.matmul.allow_tf32 = False",
             "torch.backends.cudnn.allow_tf32 = False",
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import logging
 import os
 import platform
@@ -26,6 +28,10 @@ from pipeline_utils.settings import Settings
 
 # Both libraries warn about optional packages at import time; a visitor can do nothing with that.
 logging.getLogger("transformers").setLevel(logging.ERROR)
+
+# cuBLAS sums in another order with other workspaces, and the defaults depend on the card. These are the larger
+# that it promises equal runs with, 8 of 4096 KiB, and as much for cuBLASLt, in KiB.
+WORKSPACES = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "CUBLASLT_WORKSPACE_SIZE": "32768"}
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ def start(settings: Settings) -> Device:
 
     Raises InputError for a device, noise_device or offload that this machine does not have.
     """
-    if settings.full_determinism:
-        # cuBLAS reads this when its first handle is made, so it comes before any CUDA call.
-        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+    # Read when the first handle is made, so they come before any CUDA call, and for everybody: the proofs switch
+    # full determinism on and off later.
+    os.environ.update(WORKSPACES)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     # Reading local weights takes seconds; downloads keep their own bars.
@@ -75,36 +81,45 @@ def start(settings: Settings) -> Device:
     diffusers.utils.logging.disable_progress_bar()
     device = devices.choose(settings)
     torch.backends.cudnn.benchmark = False  # measured choices differ from run to run
+    torch.backends.cudnn.deterministic = True  # some of its kernels add up in the order in which threads finish
+    torch.utils.deterministic.fill_uninitialized_memory = False  # writes NaN into all new memory, which nothing reads
     if settings.full_determinism:
         torch.use_deterministic_algorithms(True)
-        torch.backends.cudnn.deterministic = True
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return Device(device, settings.full_determinism, settings.offload)
 
 
-def fingerprint(device: Device) -> dict[str, str | int]:
+def fingerprint(device: Device) -> dict[str, str | int | bool]:
     """What, besides the recipe, decides the bits: versions, hardware and thread count.
 
     Two machines with equal fingerprints make equal pixels from equal recipes.
     """
-    found: dict[str, str | int] = {
+    found: dict[str, str | int | bool] = {
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
         "transformers": transformers.__version__,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else _cpu_name(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    if device.type == "cuda":
-        found["cuda"] = torch.version.cuda or "none"
-        found["cudnn"] = torch.backends.cudnn.version() or 0
-        found["driver"] = _driver()
-    elif device.type != "cpu":
-        found |= devices.describe(device.type)
-    else:
-        found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
-        found["threads"] = torch.get_num_threads()
-    return found
+    if device.type in ("mps", "xpu"):
+        return found | devices.describe(device.type)
+    found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()  # of a GPU's pictures too: their noise
+    if device.type != "cuda":
+        return found | {"threads": torch.get_num_threads()}
+    card, backends = torch.cuda.get_device_properties(device.type), torch.backends.cuda
+    attention = ("flash", "mem_efficient", "math", "cudnn")
+    return found | {
+        "cuda": torch.version.cuda or "none",
+        "hip": torch.version.hip or "none",
+        "cudnn": torch.backends.cudnn.version() or 0,
+        "driver": _driver(),
+        "multiprocessors": card.multi_processor_count,
+        "memory_mib": card.total_memory >> 20,
+        "matmul_tf32": backends.matmul.allow_tf32,
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "sdpa": " ".join(name for name in attention if getattr(backends, f"{name}_sdp_enabled")()),
+    }
 
 
 def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
@@ -211,9 +226,14 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+@functools.cache
 def _driver() -> str:
     """Version of the NVIDIA driver, which brings part of the kernels' compiler with it."""
-    try:
+    with suppress(OSError):
         return Path("/sys/module/nvidia/version").read_text().strip()
-    except OSError:
-        return "unknown"
+    with suppress(OSError, AttributeError):  # Windows, and Linux inside it, have only the driver's own library
+        nvml = ctypes.CDLL("nvml.dll" if platform.system() == "Windows" else "libnvidia-ml.so.1")
+        version = ctypes.create_string_buffer(80)  # bytes, as NVML's header says
+        if nvml.nvmlInit_v2() == 0 and nvml.nvmlSystemGetDriverVersion(version, len(version)) == 0:
+            return version.value.decode()
+    return "unknown"

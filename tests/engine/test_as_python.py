@@ -102,12 +102,22 @@ def test_a_script_without_variations_says_nothing_of_them(loaded):
     assert "shares = [0.0, 0.2]" in script
 
 
-def test_determinism_is_switched_on_before_torch_is_imported_and_only_when_it_was_on(loaded):
+def test_determinism_is_switched_on_only_when_it_was_on(loaded):
     recipes = [recipe(loaded, full_determinism=True)]
     script = as_python(recipes, loaded.spec, PLAIN)
-    assert script.index('os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"') < script.index("import torch")
     assert "torch.use_deterministic_algorithms(True)" in script
     assert "determinis" not in as_python([recipe(loaded)], loaded.spec, PLAIN)
+
+
+def test_what_every_picture_of_a_gpu_is_made_with_is_set_before_torch_is_imported(loaded):
+    script = as_python([recipe(loaded)], loaded.spec, {"cuda": "12.8"})
+    for line in (
+        'os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"',
+        'os.environ["CUBLASLT_WORKSPACE_SIZE"] = "32768"',
+    ):
+        assert script.index(line) < script.index("import torch")
+    assert "torch.backends.cudnn.deterministic = True" in script
+    assert "os.environ" not in as_python([recipe(loaded)], loaded.spec, PLAIN)
 
 
 def test_threads_are_set_on_a_cpu_only(loaded):

@@ -222,8 +222,28 @@ def test_a_fingerprint_names_versions_and_hardware():
     assert json.loads(json.dumps(found)) == found
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_what_a_gpu_needs_for_equal_runs_is_set_at_every_start(monkeypatch, tf32, full):
+    """Also without full determinism, which the proofs switch on when CUDA has long started."""
+    for name in runtime.WORKSPACES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda state: None)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    asked = []  # whether CUDA was touched before, since cuBLAS reads its settings once
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: asked.append("CUBLAS_WORKSPACE_CONFIG" in os.environ))
+    runtime.start(replace(SETTINGS, full_determinism=full))
+    assert asked == [True]
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert os.environ["CUBLASLT_WORKSPACE_SIZE"] == "32768"
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
 FULL = """
-import json, os, sys
+import json, sys
 import torch
 from pipeline_utils.models import runtime
 from pipeline_utils.models.sources import resolve
@@ -237,7 +257,6 @@ for folder in sys.argv[1:]:
     size = {} if loaded.spec.family == "UnCLIPPipeline" else {"num_inference_steps": 1, "width": 32, "height": 32}
     sizes.append(loaded.pipe("a cat", generator=torch.Generator().manual_seed(0), **size).images[0].size)
 print(json.dumps({
-    "workspace": os.environ["CUBLAS_WORKSPACE_CONFIG"],
     "algorithms": torch.are_deterministic_algorithms_enabled(),
     "cudnn": torch.backends.cudnn.deterministic,
     "benchmark": torch.backends.cudnn.benchmark,
@@ -256,7 +275,6 @@ def test_full_determinism_sets_every_switch_and_every_class_runs_under_it(load):
     )
     assert process.returncode == 0, process.stderr[-3000:]
     assert json.loads(process.stdout.splitlines()[-1]) == {
-        "workspace": ":16:8",
         "algorithms": True,
         "cudnn": True,
         "benchmark": False,
