@@ -6,12 +6,13 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffusers
 import torch
 from diffusers import SchedulerMixin
 
+from pipeline_utils.engine import gpu
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
 from pipeline_utils.recipe.recipe import CALLED, Recipe
 
@@ -53,27 +54,47 @@ def shared(recipe: Recipe, family: str) -> dict[str, int | float]:
     return {name: getattr(recipe, name) for name in CALLED}
 
 
-def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] | None = None) -> tuple[Any, list[bool]]:
-    """(what `pipe`, a clone, answers to `call`; for each picture, whether all its numbers are finite).
+class Answer(NamedTuple):
+    """result: what the pipeline answers. finite: for each picture, whether all its numbers are.
+
+    short: GPU memory was short meanwhile, so the kernels, and with them the last bits, may be others than usual.
+    """
+
+    result: Any
+    finite: list[bool]
+    short: bool
+
+
+def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] = lambda: None) -> Answer:
+    """Calls `pipe`, a clone, with the arguments `call`.
 
     after_step: called after each denoising step. What it raises ends the call.
     """
+    device = pipe._execution_device  # where parts go to be run, also while they are offloaded
     finite: list[bool] = []
+    refused = gpu.shortages(device)
 
     def look(numbers: torch.Tensor) -> None:  # [picture, ...]
         found = torch.isfinite(numbers).flatten(1).all(dim=1).tolist()
         finite[:] = [here and before for here, before in zip(found, finite or found, strict=True)]
 
-    def on_step_end(_pipe, _step, _timestep, tensors):
+    def stepped() -> None:
+        nonlocal refused
+        gpu.keep_pace(device)
+        own = gpu.shortages(device)
         after_step()
+        refused += gpu.shortages(device) - own  # others worked meanwhile: what they were refused is not this call's
+
+    def on_step_end(_pipe, _step, _timestep, tensors):
+        stepped()
         return tensors
 
-    if after_step and FAMILIES[type(pipe).__name__].fixed_size:
+    if FAMILIES[type(pipe).__name__].fixed_size:
         # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
         for part in pipe.components.values():
             if isinstance(part, SchedulerMixin):
-                part.step = _watched(part.step, lambda given, result: after_step())
-    elif after_step:
+                part.step = _watched(part.step, lambda given, result: stepped())
+    else:
         call = call | {"callback_on_step_end": on_step_end}
     processor = getattr(pipe, "image_processor", None)
     if processor is None:  # an UnCLIP works on pixels: the last sample is the picture
@@ -83,7 +104,12 @@ def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] | None 
         pipe.image_processor = copy.copy(processor)
         pipe.image_processor.postprocess = _watched(processor.postprocess, lambda given, result: look(given))
     with _formats_kept(pipe):
-        return pipe(**call), finite
+        try:
+            result = pipe(**call)
+        except BaseException:
+            pipe.maybe_free_model_hooks()  # broken off, it would leave an offloaded part on the GPU
+            raise
+    return Answer(result, finite, gpu.shortages(device) > refused)
 
 
 def no_picture(recipe: Recipe) -> str:

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 
 import diffusers
 import numpy as np
-import torch
 from diffusers import PNDMScheduler
 from PIL import Image
 
+from pipeline_utils.engine import gpu
 from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.preview import Watcher
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
-from pipeline_utils.models.devices import GPUS
+from pipeline_utils.models.devices import GPUS, empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
 from pipeline_utils.recipe.recipe import Recipe
@@ -95,7 +95,8 @@ def make(
     """Makes every recipe: a Step after each denoising step, Finished or Refused as pictures come.
 
     Setting `stop` ends the work within one step with Stopped, and what was emitted is kept. Raises
-    InputError or ModelError before any work, CapacityError when memory runs out.
+    InputError or ModelError before any work, CapacityError when memory runs out. A call in which GPU memory was
+    short is made once more; where it is short again, the fingerprint of its pictures says so.
     """
     check(loaded, recipes)
     plan, here = calls(recipes), fingerprint(loaded.device)
@@ -104,25 +105,32 @@ def make(
         chosen = [recipes[i] for i in indices]
         # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
+        begun = done
         with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
-            pipe = vary(clone(loaded.pipe, chosen[0].scheduler), padded)
-            watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
+            for _ in range(2):
+                done = begun
+                pipe = vary(clone(loaded.pipe, chosen[0].scheduler), padded)
+                watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
 
-            def after_step(turn=turn, watcher=watcher, served=tuple(indices)) -> None:
-                nonlocal done
-                done += 1
-                seen = watcher.pictures(len(served)) if watcher else None
-                emit(Step(min(done, total), total, served, seen))
-                if loaded.device.offload == "none":
-                    turn.pass_on()
-                elif stop.is_set():  # offload hooks belong to one call at a time
-                    raise Stopped
+                def after_step(turn=turn, watcher=watcher, served=tuple(indices)) -> None:
+                    nonlocal done
+                    done += 1
+                    seen = watcher.pictures(len(served)) if watcher else None
+                    emit(Step(min(done, total), total, served, seen))
+                    if loaded.device.offload == "none":
+                        turn.pass_on()
+                    elif stop.is_set():  # offload hooks belong to one call at a time
+                        raise Stopped
 
-            result, finite = call_pipe(pipe, arguments(padded, loaded.spec.family), after_step)
+                result, finite, short = call_pipe(pipe, arguments(padded, loaded.spec.family), after_step)
+                if not short:
+                    break
+                empty_cache(loaded.device.type)  # what is cached in pieces may be enough in one
+        made_by = here | ({"memory_was_short": True} if short else {})
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
         for lane, index in enumerate(indices):
             if finite[lane]:
-                emit(Finished(index, result.images[lane].convert("RGB"), here, bool(flags[lane])))
+                emit(Finished(index, result.images[lane].convert("RGB"), made_by, bool(flags[lane])))
             else:
                 emit(Refused(index, no_picture(recipes[index])))
 
@@ -192,8 +200,7 @@ def _explained(loaded: Loaded, recipe: Recipe) -> Iterator[None]:
         yield
     except Exception as error:
         if ran_out(error):
-            if loaded.device.type == "cuda":
-                torch.cuda.empty_cache()
+            gpu.let_go(error, loaded.device.type)
             raise CapacityError(
                 f"Memory ran out at {recipe.width}x{recipe.height} with {recipe.lanes} pictures at a time. "
                 "Lower the width and height, or start with --lanes 1."

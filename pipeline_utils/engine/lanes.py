@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline_utils.engine import gpu
 from pipeline_utils.engine.call import arguments, call_pipe, clone
-from pipeline_utils.models.devices import empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded
 
@@ -45,14 +45,15 @@ def why_one_lane(loaded: Loaded) -> str:
     except Exception as error:
         if not ran_out(error):
             raise
-    empty_cache(loaded.device.type)  # now that the error and what it held are gone
+        gpu.let_go(error, loaded.device.type)
     return NO_MEMORY.format(lanes=loaded.lanes)
 
 
 def lanes_agree(loaded: Loaded) -> bool:
     """Makes one seed in every lane of a call, among neighbours of other seeds and prompts.
 
-    Compared bit by bit as numbers, before they are rounded to pixels. Costs `lanes` calls of a few steps.
+    Compared bit by bit as numbers, before they are rounded to pixels. Costs `lanes` calls of a few steps. Raises
+    MemoryError when GPU memory was short, since pictures would be made with other kernels then.
     """
     spec = loaded.spec
     wanted = loaded.recipe(spec.examples[0], 0, num_inference_steps=STEPS)
@@ -63,7 +64,9 @@ def lanes_agree(loaded: Loaded) -> bool:
         recipes = [replace(wanted, seed=seed, prompt=spec.examples[-1]) for seed in seeds]
         recipes.insert(lane, wanted)
         pipe = clone(loaded.pipe, wanted.scheduler)
-        result, _ = call_pipe(pipe, arguments(recipes, spec.family) | {"output_type": "np"})
+        result, _, short = call_pipe(pipe, arguments(recipes, spec.family) | {"output_type": "np"})
+        if short:
+            raise MemoryError
         found = result.images[lane]  # height, width, 3
         first = found if first is None else first
         if not np.array_equal(found, first, equal_nan=True):

@@ -130,7 +130,9 @@ class SharedModel:
         return sum(sizes) if self.loaded.device.offload == "none" else max(sizes)
 
     def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
-        result, finite = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)
+        result, finite, short = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)
+        if short:
+            raise CapacityError("GPU memory was short, so other kernels may have run; close other programs on it.")
         if not all(finite):
             raise ModelError(no_picture(recipe))
         images = result.images
@@ -144,18 +146,18 @@ def seeded(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:
 
 @contextmanager
 def determinism(state: bool) -> Iterator[None]:
-    """All of torch's switches for it, set and put back. The cuBLAS workspace is fixed at start and stays."""
+    """All of torch's switches for it, set and put back. What is fixed at start for all work stays as it is."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
-        (cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32),
+        (cudnn.allow_tf32, matmul.allow_tf32),
     )
     try:
         torch.use_deterministic_algorithms(state)
-        cudnn.deterministic = state
-        cudnn.allow_tf32 = matmul.allow_tf32 = not state and before[2][1]
+        if state:
+            cudnn.allow_tf32 = matmul.allow_tf32 = False
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[2]
+        cudnn.allow_tf32, matmul.allow_tf32 = before[2]
