@@ -13,7 +13,7 @@ from pipeline_utils.engine import engine
 from pipeline_utils.engine.engine import Finished, Refused, Step
 from pipeline_utils.engine.lanes import LanesDisagree
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stops, Turns, streamed
+from pipeline_utils.engine.turns import Stop, Stops, Turns, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
 from pipeline_utils.models.catalog import ModelSpec, sampler_class
@@ -199,6 +199,8 @@ class Studio:
                 self.make(loaded, asked.recipes, self.turns, stop, previews, keeping)
 
         def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
+            if isinstance(stop, Stop):  # in line with the other events, so that the last of them stands on the page
+                stop.when_set(lambda: emit(Waiting("Stopping…")))
             if not self.models.ready(model, dtype):
                 emit(Waiting("Loading the model…"))
             elif self.turns.waiting:

@@ -30,7 +30,16 @@ class Stop(threading.Event):
     def __init__(self, gone: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self._gone = gone
+        self._heard: Callable[[], None] = lambda: None
         self._at_end: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        self._heard()
+        super().set()
+
+    def when_set(self, function: Callable[[], None]) -> None:
+        """Calls `function` just before the flag is set by whoever says stop. It must be quick."""
+        self._heard = function
 
     def is_set(self) -> bool:
         return super().is_set() or self._gone()

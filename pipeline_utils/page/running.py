@@ -129,7 +129,7 @@ class Player:
         """Ends the visitor's work within a step; its finished pictures stay."""
         if not self.studio.stops.stop(request.session_hash, "round"):
             return {"stop": gr.update(visible=False)}
-        return {"status": html.waiting("Stopping…"), "stop": gr.update(interactive=False)}
+        return {"stop": gr.update(interactive=False)}
 
     def _hang(self, visit: Visit, shown: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
         picture, place = made.picture, shown.round.places[made.index]

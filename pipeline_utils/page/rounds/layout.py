@@ -167,7 +167,7 @@ def _wire(page: Page, studio: Studio) -> None:
         js=None,
     )
     # Past the queue: a full house must not keep anyone from stopping.
-    on([parts["stop"].click], handlers.stop, [], ("status", "stop"), queue=False, js=None)
+    on([parts["stop"].click], handlers.stop, [], ("stop",), queue=False, js=None)
     on([parts["rounds"].select], handlers.show_round, [here], (*LOOK, "grid"))
     on([parts["gallery"].select], handlers.pick, [here], PICK)
     on([parts["model"].input], handlers.switch, [here, parts["model"]], RUN + form, **slot)
