@@ -1,6 +1,8 @@
 # make run    set up and serve on http://127.0.0.1:7860 (HOST=, PORT=, MODEL= to change)
 # make test   set up and run every check
 # make bench  figures of this machine, as ratios
+# make gpu    what only a CUDA GPU can show, into gpu-report/ (MINUTES=9 ends this call, the next goes on); WHEELS=folder
+#             installs from a folder, without an index, beside the machine's own torch; make wheels WHEELS=folder fills it
 # make lint   style only
 # make pictures  the README's pictures and animation, from the real page
 # make screenshots  every state of the page, wide and narrow, light and dark, into screenshots/
@@ -11,7 +13,7 @@ BIN := .venv/bin
 
 export MODEL HOST PORT
 
-.PHONY: run setup test bench lint browser pictures screenshots
+.PHONY: run setup test bench gpu wheels lint browser pictures screenshots
 run: setup
 	@$(BIN)/python app.py
 
@@ -48,3 +50,21 @@ screenshots: browser
 
 bench: setup
 	$(BIN)/python -m pipeline_utils.bench
+
+GPU_BIN := $(if $(WHEELS),.venv-gpu/bin,$(BIN))
+GPU_NEEDS := accelerate|diffusers|hf-xet|httpcore2|httpx2|huggingface_hub|importlib_metadata|pillow|platformdirs|regex
+GPU_NEEDS := $(GPU_NEEDS)|safetensors|tokenizers|transformers|truststore|zipp
+
+gpu: $(if $(WHEELS),.venv-gpu/.ready,setup)
+	$(GPU_BIN)/python -m pipeline_utils.bench gpu $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARTS),--parts $(PARTS))
+
+.venv-gpu/.ready:
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --no-index --no-deps $(WHEELS)/*.whl
+	@touch $@
+
+# Pure Python, or for Python 3.12 on Linux; torch and what comes with it is the GPU machine's own.
+wheels: setup
+	grep -E "^($(GPU_NEEDS))==" constraints.txt > .venv/wheels.txt
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --dest $(WHEELS) -r .venv/wheels.txt

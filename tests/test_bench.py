@@ -3,8 +3,14 @@
 import contextlib
 import json
 
+import pytest
+import torch
+
 from pipeline_utils.bench import replays
 from pipeline_utils.bench.__main__ import main
+from pipeline_utils.bench.gpu import models, run
+from pipeline_utils.bench.gpu.parts import PARTS
+from pipeline_utils.models.runtime import Device
 
 
 def test_replays_in_random_company_differ_in_no_pixel(tiny_sd_folder, capfd):
@@ -33,3 +39,105 @@ def test_a_changed_pixel_is_counted(capsys, monkeypatch):
 def test_an_unknown_model_is_said(capsys):
     assert main(["lanes", "--model", "/nowhere"]) == 2
     assert "bench: model" in capsys.readouterr().err
+
+
+PUBLISHED = {
+    "sd15": {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480},
+    "sdxl": {
+        "unet": 2_567_463_684,
+        "vae": 83_653_863,
+        "text_encoder": 123_060_480,
+        "text_encoder_2": 694_659_840,
+    },
+    "z-image": {"transformer": 6_154_908_736, "vae": 83_819_683, "text_encoder": 4_022_468_096},
+}
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory):
+    """Every part for a GPU, at toy size on the CPU: the folder of its results."""
+    folder = tmp_path_factory.mktemp("gpu")
+    assert main(["gpu", "--rehearse", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_every_part_for_a_gpu_can_be_rehearsed_without_one(rehearsal):
+    found = json.loads((rehearsal / "gpu-report.json").read_text())
+    once = [name for name in PARTS if "float16" not in name]  # every number format is float32 here
+    assert list(found["parts"]) == once
+    assert all(part["rows"] and "error" not in part for part in found["parts"].values())
+    assert {row["equal"] for row in found["process to process"]} == {True}
+    assert len(found["process to process"]) == 6
+    words = (rehearsal / "gpu-report.md").read_text()
+    assert "its figures mean nothing" in words
+    assert all(f"## {name}\n" in words for name in once)
+
+
+def test_a_part_that_is_there_is_not_run_again(rehearsal, capfd):
+    assert main(["gpu", "--rehearse", "--out", str(rehearsal)]) == 0
+    assert "..." not in capfd.readouterr().out
+
+
+def test_without_a_gpu_the_parts_for_one_are_refused_in_a_sentence(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["gpu", "--out", str(tmp_path / "none")]) == 2
+    assert "bench: PyTorch finds no CUDA GPU here; --rehearse" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_unknown_part_is_said(tmp_path, capsys):
+    assert main(["gpu", "--rehearse", "--out", str(tmp_path), "--parts", "first-*", "third"]) == 2
+    assert "third" in capsys.readouterr().err
+
+
+def test_a_part_that_fails_keeps_its_rows_and_its_error(tmp_path, monkeypatch):
+    """Out of memory after one row: the row, the error, and a report that tells of both."""
+
+    def fails(work):
+        yield {"model": "small", "passed": True}
+        raise torch.OutOfMemoryError("no more memory")
+
+    monkeypatch.setitem(PARTS, "first-slots", fails)
+    run._work("first-slots", tmp_path, True)
+    # What failed is there, so it is not run again.
+    assert run.run(tmp_path, ["first-slots"], 0, True) == 1
+    found = json.loads((tmp_path / "gpu-report.json").read_text())["parts"]["first-slots"]
+    assert (found["rows"][0]["model"], found["error"]) == ("small", "OutOfMemoryError: no more memory")
+    assert "| first-slots | failed: OutOfMemoryError: no more memory |" in (tmp_path / "gpu-report.md").read_text()
+
+
+def test_a_part_that_was_killed_keeps_what_it_had_found(tmp_path):
+    (tmp_path / "visitors.left").write_text(json.dumps({"rehearsal": True, "rows": [{"visitors": 1}]}))
+    run._fail(tmp_path, "visitors", True, "took more than 9 minutes")
+    assert run._read(tmp_path, "visitors", True)["rows"] == [{"visitors": 1}]
+    assert "took more than 9 minutes" in run._state(run._read(tmp_path, "visitors", True))
+
+
+def test_a_rehearsed_part_is_no_result_of_a_gpu(tmp_path):
+    run._fail(tmp_path, "visitors", True, "any")
+    assert run._read(tmp_path, "visitors", False) is None
+
+
+def test_a_call_whose_minutes_are_over_leaves_the_rest_to_the_next(tmp_path, capfd):
+    assert main(["gpu", "--rehearse", "--out", str(tmp_path), "--parts", "first-memory", "--minutes", "0.0001"]) == 1
+    assert "1 parts are left: run the same command again." in capfd.readouterr().out
+    assert not list(tmp_path.glob("first-*"))
+
+
+def test_bits_that_differ_between_two_processes_are_told(tmp_path):
+    parts = {"promise-sdxl-float16-eager": "a", "promise-sdxl-float16-eager-again": "b"}
+    found = {name: {"rehearsal": False, "rows": [{"lanes": 4, "bits": bits}]} for name, bits in parts.items()}
+    run.write(tmp_path, found)
+    assert "| promise-sdxl-float16-eager | NO |" in (tmp_path / "gpu-report.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "z-image"])
+def test_big_models_have_as_many_weights_as_the_published_ones(name):
+    """Counted without memory: every part's, as its authors' files hold them."""
+    pipe = models.build(name, Device("meta", False, "none"), "float16").pipe
+    count = {
+        key: sum(weight.numel() for weight in part.parameters())
+        for key, part in pipe.components.items()
+        if isinstance(part, torch.nn.Module)
+    }
+    assert count == PUBLISHED[name]

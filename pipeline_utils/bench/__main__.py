@@ -1,12 +1,13 @@
-"""python -m pipeline_utils.bench lanes | page | replays | resemblance | shelf
+"""python -m pipeline_utils.bench lanes | page | replays | resemblance | shelf | gpu
 
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
     python -m pipeline_utils.bench page                   how long a visitor waits, and what previews cost
     python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
     python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
     python -m pipeline_utils.bench shelf                  how quickly a shelf of 10,000 pictures opens
+    python -m pipeline_utils.bench gpu                    what only a CUDA GPU can show, see gpu --help
 
-Without a command: lanes, page and shelf. All print what they find as they go, and all but shelf take --model
+Without a command: lanes, page and shelf. All print what they find as they go, and all but shelf and gpu take --model
 (default: the bundled one).
 """
 
@@ -16,11 +17,23 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it advises on packages when imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from pipeline_utils.program import ended, leave
+
+GPU = """What a round promises, and how fast it is, on a machine with a CUDA GPU. Nothing is downloaded: big models
+are their published architectures with random weights.
+
+Each part takes at most 9 minutes and writes a JSON file; a part that is there is not run again. gpu-report.md and
+gpu-report.json tell of all. Where a command may take 10 minutes: --minutes 9, until no part is left.
+
+A machine without a package index brings its own torch. What else is needed travels as wheels:
+    make wheels WHEELS=wheels    where there is an index: fills the folder for Python 3.12 on Linux
+    make gpu WHEELS=wheels       there: installs the folder beside what the machine's Python has, and runs the parts
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     alike.add_argument("--prompts", type=int, default=8, help="first rounds made (default: 8)")
     shelf = commands.add_parser("shelf", help="what a visitor with many pictures waits for")
     shelf.add_argument("--pictures", type=int, default=10_000, help="on the shelf (default: 10000)")
+    gpu = commands.add_parser(
+        "gpu", help="what only a CUDA GPU can show", description=GPU, formatter_class=argparse.RawTextHelpFormatter
+    )
+    gpu.add_argument("--rehearse", action="store_true", help="every part on the CPU at toy size; needs no GPU")
+    gpu.add_argument(
+        "--parts", nargs="+", default=[], metavar="NAME", help="such as 'first-*' speed-sd15; all if left out"
+    )
+    gpu.add_argument(
+        "--minutes", type=float, default=0, help="end this call after as many; the next goes on (0: never)"
+    )
+    gpu.add_argument("--out", type=Path, help="folder of the results (default: gpu-report, gpu-report/rehearsal)")
     given = list(sys.argv[1:] if argv is None else argv)
     if not given:
         return main(["lanes"]) or main(["page"]) or main(["shelf"])
@@ -56,6 +80,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
         shelf_report(arguments.pictures)
         return 0
+    if arguments.command == "gpu":
+        from pipeline_utils.bench.gpu.run import run
+
+        return run(arguments.out, arguments.parts, arguments.minutes, arguments.rehearse)
     if arguments.command == "lanes":
         from pipeline_utils.bench.lanes import table
 
