@@ -58,7 +58,7 @@ def numbers(loaded: Loaded, asked: Sequence[Recipe]) -> np.ndarray:
         chosen = [asked[i] for i in indices]
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
         call = arguments(padded, loaded.spec.family) | {"output_type": "np"}
-        result, _ = call_pipe(clone(loaded.pipe, chosen[0].scheduler), call)
+        result, *_ = call_pipe(clone(loaded.pipe, chosen[0].scheduler), call)
         found += list(result.images[: len(chosen)])
     return np.stack(found)
 
