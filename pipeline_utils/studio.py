@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import LanesDisagree
 from pipeline_utils.engine.engine import Finished, Refused, Step
-from pipeline_utils.engine.lanes import LanesDisagree
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Stop, Stops, Turns, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from pipeline_utils import errors
-from pipeline_utils.engine.lanes import LanesDisagree
+from pipeline_utils.engine.call import LanesDisagree
 from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import InputError, UserError
 

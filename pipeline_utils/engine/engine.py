@@ -18,11 +18,11 @@ import numpy as np
 from diffusers import PNDMScheduler
 from PIL import Image
 
-from pipeline_utils.engine import gpu
 from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.preview import Watcher
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
+from pipeline_utils.models import devices
 from pipeline_utils.models.devices import GPUS, empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
@@ -200,7 +200,7 @@ def _explained(loaded: Loaded, recipe: Recipe) -> Iterator[None]:
         yield
     except Exception as error:
         if ran_out(error):
-            gpu.let_go(error, loaded.device.type)
+            devices.let_go(error, loaded.device.type)
             raise CapacityError(
                 f"Memory ran out at {recipe.width}x{recipe.height} with {recipe.lanes} pictures at a time. "
                 "Lower the width and height, or start with --lanes 1."

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pipeline_utils.engine.lanes import one_lane, settled
+from pipeline_utils.engine.call import one_lane, settled
 from pipeline_utils.engine.turns import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime

@@ -8,8 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import STEPS, LanesDisagree, why_one_lane
 from pipeline_utils.engine.engine import Event, Make, Step
-from pipeline_utils.engine.lanes import STEPS, LanesDisagree, why_one_lane
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Stopped, Turns, streamed
 from pipeline_utils.errors import InputError, UserError

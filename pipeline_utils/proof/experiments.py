@@ -1,7 +1,6 @@
-"""The experiments of "Reproducible pipelines" and "Deterministic batch generation", on whatever model is loaded.
+"""The experiments of "Reproducible pipelines" and "Deterministic batch generation" in the diffusers documentation.
 
-Both are pages of the diffusers documentation; each experiment here makes one of their statements and
-tries it out with plain pipeline calls.
+Each makes one of their statements and tries it out with plain pipeline calls, on whatever model is loaded.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.call import LanesDisagree
 from pipeline_utils.engine.engine import Finished, Refused, Step
-from pipeline_utils.engine.lanes import LanesDisagree
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Stop, Turns, streamed

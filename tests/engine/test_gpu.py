@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline_utils.engine import engine, gpu, lanes
+from pipeline_utils.engine import call, engine
 from pipeline_utils.engine.engine import Step
 from pipeline_utils.engine.turns import Turns
 from pipeline_utils.errors import CapacityError
+from pipeline_utils.models import devices
 from pipeline_utils.models.runtime import Device
 from tests import tiny
 from tests.making import is_made, load, pictures, recipe
@@ -49,20 +50,20 @@ class Queue:
 
 def test_a_gpu_is_asked_for_one_step_ahead_of_the_one_that_is_done(monkeypatch):
     queue = Queue()
-    monkeypatch.setattr(gpu, "_asked", {})
+    monkeypatch.setattr(devices, "_asked", {})
     monkeypatch.setattr(torch.cuda, "Event", queue)
     monkeypatch.setattr(torch.cuda, "current_stream", str)
     for _ in range(3):
-        gpu.keep_pace(CUDA)
+        devices.keep_pace(CUDA)
     assert queue.log == ["asked 0 of cuda", "asked 1 of cuda", "done 0", "asked 2 of cuda", "done 1"]
-    gpu.keep_pace(CPU)  # where a call returns when the work is done
+    devices.keep_pace(CPU)  # where a call returns when the work is done
     assert len(queue.log) == 5
 
 
 @pytest.mark.parametrize("family", ["sd", "unclip"])
 def test_a_step_is_told_after_the_gpu_was_followed(family, tmp_path, monkeypatch):
     loaded, log = load(getattr(tiny, f"tiny_{family}")(tmp_path / family)), []
-    monkeypatch.setattr(gpu, "keep_pace", lambda device: log.append(str(device)))
+    monkeypatch.setattr(devices, "keep_pace", lambda device: log.append(str(device)))
     asked = [recipe(loaded, lanes=1)]
     engine.make(loaded, asked, Turns(), threading.Event(), False, log.append)
     assert is_made(log.pop())
@@ -73,9 +74,9 @@ def test_a_step_is_told_after_the_gpu_was_followed(family, tmp_path, monkeypatch
 
 def test_shortages_are_those_of_the_allocator_and_a_cpu_has_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_stats", lambda device: {"num_ooms": 3} if device == CUDA else {})
-    assert gpu.shortages(CUDA) == 3
-    assert gpu.shortages(torch.device("cuda:1")) == 0  # nothing was asked of it yet
-    assert gpu.shortages(CPU) == 0
+    assert devices.shortages(CUDA) == 3
+    assert devices.shortages(torch.device("cuda:1")) == 0  # nothing was asked of it yet
+    assert devices.shortages(CPU) == 0
 
 
 class Short:
@@ -87,7 +88,7 @@ class Short:
         def refuse(*_):
             self.refused += next(numbers) in passes
 
-        monkeypatch.setattr(gpu, "shortages", lambda device: self.refused)
+        monkeypatch.setattr(devices, "shortages", lambda device: self.refused)
         loaded.pipe.unet.register_forward_pre_hook(refuse)
 
 
@@ -121,7 +122,7 @@ def test_memory_that_was_short_for_others_between_two_steps_makes_nothing_again(
 
 def test_lanes_for_which_memory_is_short_are_not_used(loaded, monkeypatch):
     Short(loaded, monkeypatch, 1)
-    found = lanes.settled(loaded)
+    found = call.settled(loaded)
     assert found.lanes == 1
     assert "memory ran out when calls of" in found.spec.note
 
@@ -159,7 +160,7 @@ def test_activations_are_gone_when_the_cache_is_emptied_after_memory_ran_out(loa
             kept = first
             raise MemoryError from kept
 
-    monkeypatch.setattr(gpu, "empty_cache", lambda kind: alive.append([ref() is not None for ref in held]))
+    monkeypatch.setattr(devices, "empty_cache", lambda kind: alive.append([ref() is not None for ref in held]))
     with loaded.pipe.unet.conv_in.register_forward_hook(run_out), pytest.raises(CapacityError) as error:
         pictures(loaded, [recipe(loaded)])
     assert alive == [[False]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline_utils.engine import pool as models
-from pipeline_utils.engine.lanes import lanes_agree, settled
+from pipeline_utils.engine.call import lanes_agree, settled
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.turns import Stopped
 from pipeline_utils.errors import ModelError

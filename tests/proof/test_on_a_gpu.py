@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from pipeline_utils.engine import gpu
+from pipeline_utils.models import devices
 from pipeline_utils.proof.experiments import EXPERIMENTS, run
 from pipeline_utils.proof.shared_model import SharedModel
 from tests.making import load
@@ -36,7 +36,7 @@ def test_what_all_work_on_a_gpu_is_done_with_stays_while_full_determinism_is_swi
 
 def test_an_experiment_in_which_gpu_memory_was_short_says_so_and_not_that_bits_differ(model, monkeypatch):
     count = itertools.count()
-    monkeypatch.setattr(gpu, "shortages", lambda device: next(count))
+    monkeypatch.setattr(devices, "shortages", lambda device: next(count))
     ((_, _), (_, result)) = run([BY_ID["cpu-generator"]], model)
     assert result.ok is None
     assert "GPU memory was short" in result.text

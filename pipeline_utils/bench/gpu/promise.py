@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler
 
 from pipeline_utils.bench.gpu.models import TOY_STEPS
 from pipeline_utils.bench.gpu.work import Row, Work, bits, compile_denoiser, numbers, recipes, said, tidy
-from pipeline_utils.engine.lanes import lanes_agree
+from pipeline_utils.engine.call import lanes_agree
 from pipeline_utils.proof.comparison import l_inf
 
 MODELS, DTYPES, MODES = ("emoji-sd", "sd15", "sdxl"), ("float16", "bfloat16", "float32"), ("eager", "compiled")
