@@ -12,7 +12,7 @@ errors, settings, files   what may be wrong, what a start is told, where files l
 recipe/      recipe: one picture's; rounds: which are asked for together; ask: what a form or a program asks for
 picture/     picture: a PNG with its record; png: its chunks, hostile files too; parameters: other tools' text
 models/      catalog (and catalog.toml): families, samplers, known models; sources: folders, files, other names;
-             devices: CPU and GPUs; runtime: loading, fingerprint; revisions: which weights are meant; load_errors, tokens
+             devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; load_errors, tokens
 engine/      engine: recipes in, events out; call: one pipeline call, and whether its lanes agree on this device;
              turns: who works when, and how it ends; memory, pool: the model that is loaded, and the one that is meant;
              preview; script: the round as plain Python; zero_gpu
