@@ -157,7 +157,8 @@ def test_what_was_yielded_before_a_stop_is_kept(loaded):
         if is_made(event):
             kept.append(event.image.tobytes())
             stop.set()
-    assert kept == pictures(loaded, [recipe(loaded, 0, lanes=1)])
+    assert 1 <= len(kept) < 9  # the round runs in a thread of its own, and may be a picture ahead of who reads
+    assert kept == pictures(loaded, [recipe(loaded, seed, lanes=1) for seed in range(len(kept))])
 
 
 def test_an_error_in_the_middle_reaches_the_caller_and_leaves_the_next_round_exact(loaded):
