@@ -30,7 +30,7 @@ def seeds(visitor) -> list[int]:
 def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones(visitor):
     """Three calls of four pictures; stopped in the second."""
     page = visitor.page
-    visitor.ask("a red fox", seeds="20-31", steps=60)
+    visitor.ask("a red fox", seeds="20-31", steps=150)
     expect(page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
     assert growing(visitor) == [0, 1, 2, 3]
     expect(visitor.status).to_contain_text("4 of 12 pictures", timeout=PATIENCE)
@@ -45,7 +45,7 @@ def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones
     expect(visitor.pick).to_contain_text("seed 21")
     kept = read(visitor.picture_file()).picture
     # The next round starts clean: no old preview, the same bits.
-    visitor.ask("a red fox", seeds="23, 21", steps=60)
+    visitor.ask("a red fox", seeds="23, 21", steps=150)
     expect(page.locator(GROWING)).to_have_count(2, timeout=PATIENCE)
     # The round before shows no preview of this one; this one does again.
     visitor.rounds.nth(0).click()
@@ -64,7 +64,7 @@ def test_a_closed_tab_leaves_the_turns_to_the_others(visitors):
     ada, ben = visitors(), visitors()
     ada.ask("a red fox", seeds="0-63", steps=500)
     expect(ada.page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
-    ben.ask("a blue cup", seeds="0-3", steps=60)
+    ben.ask("a blue cup", seeds="0-3", steps=200)
     expect(ben.page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
     ada.page.close()
     ben.expect_done(4)
