@@ -14,8 +14,8 @@ picture/     picture: a PNG with its record; png: its chunks, hostile files too;
 models/      catalog (and catalog.toml): families, samplers, known models; sources: folders, files, other names;
              devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; load_errors, tokens
 engine/      engine: recipes in, events out; call: one pipeline call, and whether its lanes agree on this device;
-             turns: who works when, and how it ends; memory, pool: the model that is loaded, and the one that is meant;
-             preview; script: the round as plain Python; zero_gpu
+             events: what a round tells; stops: how work ends, and who works when; memory, pool: the model that is
+             loaded, and the one that is meant; preview; script: the round as plain Python; zero_gpu
 shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;
              trash: what leaves it; copies, contact_sheet: files made from pictures
 proof/       replay: made again and compared; comparison, verdict; experiments: those of the documentation, run on

@@ -16,8 +16,8 @@ from typing import Any, get_type_hints
 from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from pipeline_utils.engine.engine import Refused
-from pipeline_utils.engine.turns import Stop, Stopped, Stops
+from pipeline_utils.engine.events import Refused
+from pipeline_utils.engine.stops import Stop, Stopped, Stops
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.picture.picture import Picture, Reading, read
 from pipeline_utils.proof.replay import verify as checked

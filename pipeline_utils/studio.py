@@ -11,9 +11,9 @@ from typing import TypedDict, Unpack
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import LanesDisagree
-from pipeline_utils.engine.engine import Finished, Refused, Step
+from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stop, Stops, Turns, streamed
+from pipeline_utils.engine.stops import Stop, Stops, Turns, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
 from pipeline_utils.models.catalog import ModelSpec, sampler_class
@@ -71,7 +71,7 @@ class Studio:
     """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
 
     def __init__(
-        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: engine.Make = engine.make
+        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make = engine.make
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
@@ -188,7 +188,7 @@ class Studio:
                 emit(Started(asked))
                 round_id = asked.id
 
-                def keeping(event: engine.Event) -> None:
+                def keeping(event: Event) -> None:
                     if isinstance(event, Finished):
                         place = asked.places[event.index]
                         line = Lineage(asked.number, place.parent, place.suffix, place.control, round_id, event.index)

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.recipe.recipe import Recipe

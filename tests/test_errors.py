@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_utils import errors
 from pipeline_utils.engine.call import LanesDisagree
-from pipeline_utils.engine.turns import Stopped
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import InputError, UserError
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]

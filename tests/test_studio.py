@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline_utils.api import endpoints
-from pipeline_utils.engine.engine import Step
+from pipeline_utils.engine.events import Step
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit

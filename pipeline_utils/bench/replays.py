@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.proof.comparison import differing_pixels
 from pipeline_utils.recipe.recipe import Recipe

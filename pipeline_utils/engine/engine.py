@@ -11,62 +11,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import diffusers
-import numpy as np
 from diffusers import PNDMScheduler
-from PIL import Image
 
 from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary
+from pipeline_utils.engine.events import Event, Finished, Refused, Step
 from pipeline_utils.engine.preview import Watcher
-from pipeline_utils.engine.turns import Stopped, Turns, streamed
+from pipeline_utils.engine.stops import Stopped, Turns, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import devices
 from pipeline_utils.models.devices import GPUS, empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
 from pipeline_utils.recipe.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Step:
-    """One denoising step is done: `done` of `total` in the whole round; it served `pictures` (their indices).
-
-    previews: how those pictures look now, uint8 [pictures, height, width, 3], where they were asked for
-    and the last ones are not too recent.
-    """
-
-    done: int
-    total: int
-    pictures: tuple[int, ...]
-    previews: np.ndarray | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Picture `index` of the round, and the fingerprint of the machine that made it.
-
-    flagged: the model's safety checker blacked it out.
-    """
-
-    index: int
-    image: Image.Image
-    fingerprint: dict[str, str | int]
-    flagged: bool = False
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Picture `index` of the round came out as numbers that are no picture; `reason` is a sentence."""
-
-    index: int
-    reason: str
-
-
-Event = Step | Finished | Refused
-# What makes a round: `make` here, or a stand-in that makes it elsewhere.
-Make = Callable[[Loaded, Sequence[Recipe], Turns, threading.Event, bool, Callable[[Event], None]], None]
 
 
 def generate(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from pipeline_utils.engine.call import one_lane, settled
-from pipeline_utils.engine.turns import Stop, Stopped, waited
+from pipeline_utils.engine.stops import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import ModelSpec

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import STEPS, LanesDisagree, why_one_lane
-from pipeline_utils.engine.engine import Event, Make, Step
+from pipeline_utils.engine.events import Event, Make, Step
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stopped, Turns, streamed
+from pipeline_utils.engine.stops import Stopped, Turns, streamed
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.recipe.recipe import Recipe

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 
-from pipeline_utils.engine.turns import Stopped
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import saving
 from pipeline_utils.settings import Settings, is_loopback

@@ -12,8 +12,8 @@ import gradio as gr
 from PIL import Image
 
 from pipeline_utils.api import listener_gone
-from pipeline_utils.engine.engine import Refused, Step
-from pipeline_utils.engine.turns import Stop
+from pipeline_utils.engine.events import Refused, Step
+from pipeline_utils.engine.stops import Stop
 from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.files import writing
 from pipeline_utils.page.rounds import html, panels

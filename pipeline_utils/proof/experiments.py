@@ -17,7 +17,7 @@ from diffusers import DDIMPipeline
 from diffusers.utils.torch_utils import randn_tensor
 from huggingface_hub import snapshot_download
 
-from pipeline_utils.engine.turns import Stopped
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import CapacityError, UserError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.proof.comparison import differing_pixels, l_inf

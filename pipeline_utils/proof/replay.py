@@ -13,10 +13,10 @@ from typing import Protocol
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import LanesDisagree
-from pipeline_utils.engine.engine import Finished, Refused, Step
+from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stop, Turns, streamed
+from pipeline_utils.engine.stops import Stop, Turns, streamed
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import BUNDLED
@@ -37,7 +37,7 @@ class Maker(Protocol):
     models: Models
     turns: Turns
     device: Device
-    make: engine.Make
+    make: Make
 
 
 def verify(
@@ -73,7 +73,7 @@ def verify(
         here, changed = adapt(recipe, loaded)
         found: list[Finished | Refused] = []
 
-        def sort(event: engine.Event) -> None:
+        def sort(event: Event) -> None:
             each(event) if isinstance(event, Step) else found.append(event)
 
         asked = (loaded, [here], maker.turns, stop or Stop(), False, sort)
@@ -173,7 +173,7 @@ class Process:
     device: Device
     models: Models
     turns: Turns = field(default_factory=Turns)
-    make: engine.Make = engine.make
+    make: Make = engine.make
 
 
 def replayed(

@@ -17,7 +17,8 @@ import torch
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared
-from pipeline_utils.engine.turns import Stopped, Turns
+from pipeline_utils.engine.events import Event, Finished
+from pipeline_utils.engine.stops import Stopped, Turns
 from pipeline_utils.errors import CapacityError, ModelError
 from pipeline_utils.models.devices import free_memory
 from pipeline_utils.models.load_errors import NO_MEMORY
@@ -68,9 +69,9 @@ class SharedModel:
 
     def make(self, recipes: Sequence[Recipe]) -> list[np.ndarray]:
         """The pictures that the app itself makes of `recipes`, as (height, width, 3) of 0 to 255."""
-        events: list[engine.Event] = []
+        events: list[Event] = []
         engine.make(self.loaded, recipes, self.turns, self.stop, False, events.append)
-        found = {e.index: np.asarray(e.image) for e in events if isinstance(e, engine.Finished)}
+        found = {e.index: np.asarray(e.image) for e in events if isinstance(e, Finished)}
         for index, recipe in enumerate(recipes):
             if index not in found:
                 raise ModelError(no_picture(recipe))

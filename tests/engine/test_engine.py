@@ -8,8 +8,8 @@ import torch
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import clone
-from pipeline_utils.engine.engine import Finished, Step
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.events import Finished, Step
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models.catalog import FAMILIES
 from tests import tiny

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from pipeline_utils.engine import call, engine
-from pipeline_utils.engine.engine import Step
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.events import Step
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.models import devices
 from pipeline_utils.models.runtime import Device

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from pipeline_utils.engine import engine, preview, zero_gpu
-from pipeline_utils.engine.engine import Finished, Step
+from pipeline_utils.engine.events import Finished, Step
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.models.runtime import start
 from pipeline_utils.settings import Settings

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline_utils.engine.turns import Stopped, streamed
+from pipeline_utils.engine.stops import Stopped, streamed
 
 visitor = contextvars.ContextVar("visitor", default="nobody")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.turns import Stopped, Turns
+from pipeline_utils.engine.stops import Stopped, Turns
 from tests.making import load, pictures, recipe
 
 

@@ -8,7 +8,7 @@ import torch
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import slerp
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.recipe.rounds import variations

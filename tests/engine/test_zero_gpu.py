@@ -9,10 +9,10 @@ import pytest
 import spaces
 
 from pipeline_utils.engine import engine, zero_gpu
-from pipeline_utils.engine.engine import Finished, Step
+from pipeline_utils.engine.events import Finished, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stop, Stopped, Turns
+from pipeline_utils.engine.stops import Stop, Stopped, Turns
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.proof.replay import verify

@@ -11,7 +11,7 @@ import torch
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import arguments, slerp
 from pipeline_utils.engine.script import as_python
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import devices, runtime
 from pipeline_utils.models.load_errors import ran_out

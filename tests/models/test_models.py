@@ -12,7 +12,7 @@ import torch
 from pipeline_utils.engine import pool as models
 from pipeline_utils.engine.call import lanes_agree, settled
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.turns import Stopped
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime, sources
 from pipeline_utils.models.runtime import Device

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import SAMPLERS

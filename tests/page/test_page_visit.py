@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import CapacityError, InputError, UserError
 from pipeline_utils.models import runtime

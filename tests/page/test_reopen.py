@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline_utils.engine.engine import Finished
+from pipeline_utils.engine.events import Finished
 from pipeline_utils.page.rounds import html
 from pipeline_utils.page.shelf import html as view_shelf
 from pipeline_utils.page.tree import layout as view_tree

@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import DDIMPipeline
 
-from pipeline_utils.engine.turns import Stopped, Turns
+from pipeline_utils.engine.stops import Stopped, Turns
 from pipeline_utils.errors import CapacityError, PictureError, UserError
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.proof import experiments

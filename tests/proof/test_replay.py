@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline_utils.engine.engine import Step
+from pipeline_utils.engine.events import Step
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture, decode, encode

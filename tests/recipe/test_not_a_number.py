@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline_utils.api import endpoints
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import lanes_agree
-from pipeline_utils.engine.engine import Finished, Refused
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.events import Finished, Refused
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import UserError
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.running import Player

@@ -16,8 +16,8 @@ from pipeline_utils.bench.gpu.work import Row, Work, denoiser, numbers, played, 
 from pipeline_utils.bench.gpu.work import bits as bits_of
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import lanes_agree
-from pipeline_utils.engine.engine import Finished, Step
-from pipeline_utils.engine.turns import Stop, Turns
+from pipeline_utils.engine.events import Finished, Step
+from pipeline_utils.engine.stops import Stop, Turns
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded

@@ -23,7 +23,7 @@ from pipeline_utils.bench.gpu.work import (
     said,
     tidy,
 )
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models.runtime import Loaded
 
 # Seconds for four pictures: what the arithmetic takes at 790 TFLOP/s, and what is aimed at.

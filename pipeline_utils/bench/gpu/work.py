@@ -15,8 +15,8 @@ import torch
 from pipeline_utils.bench.gpu.models import build
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import arguments, call_pipe, clone
-from pipeline_utils.engine.engine import Finished
-from pipeline_utils.engine.turns import Turns
+from pipeline_utils.engine.events import Finished
+from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.recipe.recipe import Recipe

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from pipeline_utils.engine.turns import Stop, Stopped
+from pipeline_utils.engine.stops import Stop, Stopped
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 from pipeline_utils.models.catalog import ModelSpec

@@ -14,7 +14,7 @@ import gradio as gr
 from PIL import Image
 
 from pipeline_utils.api import open_reading, under_way
-from pipeline_utils.engine.engine import Step
+from pipeline_utils.engine.events import Step
 from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.page.events import Page
