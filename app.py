@@ -17,7 +17,6 @@ os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.cache / "torch")) 
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401  ZeroGPU: before anything touches CUDA
 
-from pipeline_utils.engine import engine, zero_gpu
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
@@ -28,6 +27,8 @@ from pipeline_utils.shelf.trash import start_sweeping
 from pipeline_utils.studio import Studio
 
 if gpu_is_lent():
+    from pipeline_utils.engine import zero_gpu
+
     settings = zero_gpu.limited(settings)
 try:
     device = runtime.start(settings)
@@ -38,7 +39,7 @@ try:
 except UserError as error:
     sys.exit(f"Second Round cannot start. {error}")
 
-make = zero_gpu.lent(models) if gpu_is_lent() else engine.make
+make = zero_gpu.lent(models) if gpu_is_lent() else None
 studio = Studio(settings, device, models, shelf, make)
 studio.shelves.warm()
 start_sweeping(settings, studio.shelves)

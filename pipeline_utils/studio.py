@@ -6,11 +6,10 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pipeline_utils.engine import engine
-from pipeline_utils.engine.call import LanesDisagree
 from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.stops import Stop, Stops, Turns, streamed
@@ -71,13 +70,21 @@ class Studio:
     """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
 
     def __init__(
-        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make = engine.make
+        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make | None = None
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
         self.turns = Turns()
         self.stops = Stops()
-        self.make = make
+        if make is not None:
+            self.make = make
+
+    @cached_property
+    def make(self) -> Make:
+        """What makes a round, where the start gave no stand-in. torch comes with it, which the page does without."""
+        from pipeline_utils.engine import engine
+
+        return engine.make
 
     def trouble(self) -> str:
         """Why no picture can be kept now, in a sentence; as a rule there is no reason."""
@@ -178,6 +185,8 @@ class Studio:
         check_writable(self.shelf.folder)  # a full disk is told before any work
 
         def once(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
+            from pipeline_utils.engine import engine
+
             with self.models.use(model, stop, dtype) as loaded:
                 asked = build(loaded)
                 engine.check(loaded, asked.recipes)
@@ -205,6 +214,8 @@ class Studio:
                 emit(Waiting("Loading the model…"))
             elif self.turns.waiting:
                 emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
+            from pipeline_utils.engine.call import LanesDisagree
+
             try:
                 once(emit, stop)
             except LanesDisagree:

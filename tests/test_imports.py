@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -70,9 +71,21 @@ def test_only_runtime_loads_a_pipeline():
     assert loaders <= {"models.runtime", "engine.script"}  # the script is a text with such a line, for people to run
 
 
-def test_recipes_rounds_catalog_and_settings_need_neither_torch_nor_gradio():
-    code = f"import sys, {', '.join(f'pipeline_utils.{module}' for module in LIGHT)}; print(*sys.modules)"
+def brought_in(modules: Iterable[str]) -> set[str]:
+    """Names of all modules that importing these of the package brings in."""
+    code = f"import sys, {', '.join(f'pipeline_utils.{module}' for module in modules)}; print(*sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(process.stdout.split())
+    return set(process.stdout.split())
+
+
+def test_recipes_rounds_catalog_and_settings_need_neither_torch_nor_gradio():
+    loaded = brought_in(LIGHT)
     assert "pipeline_utils.recipe.recipe" in loaded
     assert not loaded & {"torch", "gradio", "diffusers", "transformers", "numpy", "PIL"}
+
+
+def test_all_that_the_page_is_built_of_leaves_torch_for_later():
+    rooms = ("api", "models", "page", "proof", "recipe", "shelf", "studio")
+    loaded = brought_in(["engine.pool", *(module for module in FILES if module.split(".")[0] in rooms)])
+    assert {"gradio", "pipeline_utils.page.page", "pipeline_utils.models.runtime"} <= loaded
+    assert not loaded & {"torch", "diffusers", "transformers", "accelerate"}

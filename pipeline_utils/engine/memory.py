@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pipeline_utils.engine.call import one_lane, settled
 from pipeline_utils.engine.stops import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
@@ -122,6 +121,8 @@ class Memory:
 
     def one_lane(self, reason: str) -> None:
         """From now on the model in memory makes pictures one at a time."""
+        from pipeline_utils.engine.call import one_lane
+
         self._loaded = one_lane(self._loaded, reason)
 
     def _format(self, spec: ModelSpec) -> str:
@@ -143,6 +144,8 @@ class Memory:
 
         def run() -> None:
             try:
+                from pipeline_utils.engine.call import settled
+
                 self._free()
                 self._borrowed = borrowed
                 wanted = replace(spec, revision="") if spec.is_local else spec

@@ -1,15 +1,20 @@
-"""The device that models run on: the CPU, a CUDA GPU, Apple's (MPS) or Intel's (XPU), and what is asked of it."""
+"""The device that models run on: the CPU, a CUDA GPU, Apple's (MPS) or Intel's (XPU), and what is asked of it.
+
+torch takes seconds to import, and the page is there before it, so each function imports it.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import traceback
-
-import torch
+from typing import TYPE_CHECKING
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
 
 GPUS = {"cuda": "CUDA GPU", "mps": "Apple GPU", "xpu": "Intel GPU"}  # what torch calls them, and what people do
 _asked: dict[torch.device, torch.cuda.Event] = {}  # the end of the step before; looked at by who has the turn
@@ -38,11 +43,15 @@ def choose(settings: Settings) -> str:
 
 def is_available(kind: str) -> bool:
     """Does torch find a GPU of this type here? kind: one of GPUS."""
+    import torch
+
     return torch.backends.mps.is_available() if kind == "mps" else getattr(torch, kind).is_available()
 
 
 def describe(kind: str) -> dict[str, str]:
     """The lines of a fingerprint that name Apple's or Intel's GPU and its driver. kind: mps or xpu."""
+    import torch
+
     if kind == "mps":  # Apple's driver is part of the system
         return {"device": torch.backends.mps.get_name(), "mps": platform.mac_ver()[0]}
     about = torch.xpu.get_device_properties()
@@ -52,6 +61,8 @@ def describe(kind: str) -> dict[str, str]:
 def empty_cache(kind: str) -> None:
     """Gives memory that torch keeps for later back to the device; there is none of it on a CPU."""
     if kind != "cpu":
+        import torch
+
         getattr(torch, kind).empty_cache()
 
 
@@ -59,6 +70,8 @@ def free_memory(kind: str) -> int | None:
     """Bytes of the GPU that another process could have now; None on a CPU, whose memory can be swapped."""
     if kind == "cpu":
         return None
+    import torch
+
     empty_cache(kind)
     if kind == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
@@ -72,6 +85,8 @@ def keep_pace(device: torch.device) -> None:
     it busy; further ahead, a stop or another visitor's turn would wait for all that is queued.
     """
     if device.type == "cuda":
+        import torch
+
         event = torch.cuda.Event(blocking=True)  # asleep while it waits, since other threads serve the page
         event.record(torch.cuda.current_stream(device))
         before, _asked[device] = _asked.get(device), event
@@ -81,6 +96,8 @@ def keep_pace(device: torch.device) -> None:
 
 def shortages(device: torch.device) -> int:
     """How often this process was refused GPU memory until now. cuDNN then takes another algorithm, silently."""
+    import torch
+
     return torch.cuda.memory_stats(device).get("num_ooms", 0) if device.type == "cuda" else 0
 
 

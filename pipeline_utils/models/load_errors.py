@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -71,6 +70,8 @@ class _Watch(logging.Handler):
 
 def ran_out(error: BaseException | None) -> bool:
     """Was it memory, of the GPU or of the machine, that was missing?"""
+    import torch
+
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         words in str(error) for words in ("can't allocate memory", "MPS backend out of memory")
     )

@@ -7,8 +7,6 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from diffusers import DiffusionPipeline
-
 from pipeline_utils.models.sources import list_parts, read_json
 
 _DECISIVE = (".json", ".txt", ".model", ".safetensors")  # files of a part that decide pixels
@@ -66,6 +64,8 @@ def variants(dtype: str) -> tuple[str | None, ...]:
 
 def download(source: str, revision: str, variant: str | None, **options: bool) -> Path:
     """The folder of a hub model at a commit, "" for the newest. ValueError where there is no such variant."""
+    from diffusers import DiffusionPipeline
+
     # The folder is named by the commit.
     return Path(
         DiffusionPipeline.download(source, revision=revision or None, variant=variant, use_safetensors=True, **options)

@@ -10,13 +10,7 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import diffusers
-import torch
-import transformers
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.pipelines.deprecated import unclip
-from safetensors import safe_open
+from typing import TYPE_CHECKING
 
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import devices, revisions
@@ -25,6 +19,9 @@ from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.sources import choose_lanes, describe_folder
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
 # Both libraries warn about optional packages at import time; a visitor can do nothing with that.
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -71,6 +68,10 @@ def start(settings: Settings) -> Device:
 
     Raises InputError for a device, noise_device or offload that this machine does not have.
     """
+    import diffusers
+    import torch
+    import transformers
+
     # Read when the first handle is made, so they come before any CUDA call, and for everybody: the proofs switch
     # full determinism on and off later.
     os.environ.update(WORKSPACES)
@@ -95,6 +96,10 @@ def fingerprint(device: Device) -> dict[str, str | int | bool]:
 
     Two machines with equal fingerprints make equal pixels from equal recipes.
     """
+    import diffusers
+    import torch
+    import transformers
+
     found: dict[str, str | int | bool] = {
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
@@ -128,6 +133,11 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
     Only safetensors weights are read, and code that comes with a model is never run.
     Raises ModelError or CapacityError in one sentence that names the model.
     """
+    import diffusers
+    import torch
+    from diffusers import DiffusionPipeline
+    from diffusers.pipelines.deprecated import unclip
+
     # Published UnCLIP models name this module by the place it had before it was deprecated.
     diffusers.pipelines.unclip = unclip
     dtype = number_format(spec, settings, device)
@@ -199,6 +209,10 @@ def _snapshot(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
 
 def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipeline]:
     """A checkpoint in the layout of the original code; the shape comes from the folder beside it, or the hub's."""
+    import diffusers
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+    from safetensors import safe_open
+
     path = Path(spec.source)
     with safe_open(path, framework="pt") as file:
         names = list(file.keys())

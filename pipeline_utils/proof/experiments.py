@@ -10,11 +10,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from diffusers import DDIMPipeline
-from diffusers.utils.torch_utils import randn_tensor
 from huggingface_hub import snapshot_download
 
 from pipeline_utils.engine.stops import Stopped
@@ -22,6 +20,10 @@ from pipeline_utils.errors import CapacityError, UserError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.proof.comparison import differing_pixels, l_inf
 from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DDIMPipeline
 
 CIFAR = "google/ddpm-cifar10-32"
 CIFAR_FOLDER = "SECOND_ROUND_CIFAR"  # environment variable: a local copy of that model
@@ -137,6 +139,8 @@ def one_times_four(model: SharedModel) -> Result:
 )
 def list_or_alone(model: SharedModel) -> Result:
     """Picture i of a batch has the noise of seed i alone; another batch size may change the last bits."""
+    from diffusers.utils.torch_utils import randn_tensor
+
     shape = (4, 4, 8, 8)
     noise = randn_tensor(shape, generator=seeded(range(4)))
     same = all(bool((noise[i] == randn_tensor((1, *shape[1:]), generator=seeded([i])[0])[0]).all()) for i in range(4))
@@ -240,6 +244,8 @@ def under_load(model: SharedModel) -> Result:
 @experiment("A new process", "python -m pipeline_utils replay recipe.json -o again.png")
 def restart(model: SharedModel) -> Result:
     """After a restart the same recipe gives the same bits."""
+    import torch
+
     (here,) = model.make([model.recipe(0)])
     count = differing_pixels(here, model.make_in_new_process(torch.get_num_threads()))
     text = f"{count} differing pixels between this process and a new one."
@@ -251,6 +257,8 @@ def threads(model: SharedModel) -> Result:
     """On a CPU the number of threads may change the last bits, so it stands in the fingerprint."""
     if model.loaded.device.type != "cpu":
         return Result(None, "The model runs on a GPU, where the number of CPU threads does not matter.")
+    import torch
+
     own = torch.get_num_threads()
     other = 1 if own > 1 else 2
     (here,) = model.make([model.recipe(0)])
@@ -269,6 +277,8 @@ def threads(model: SharedModel) -> Result:
 )
 def cifar(model: SharedModel) -> Result:
     """google/ddpm-cifar10-32, two DDIM steps from seed 0: the sum of |pixels| is 1491.1711."""
+    from diffusers import DDIMPipeline
+
     try:
         folder = os.environ.get(CIFAR_FOLDER) or snapshot_download(
             CIFAR, allow_patterns=["*.json", "*.safetensors"], etag_timeout=5

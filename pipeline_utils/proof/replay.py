@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from pipeline_utils.engine import engine
-from pipeline_utils.engine.call import LanesDisagree
 from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
@@ -53,6 +51,8 @@ def verify(
     A model is never loaded from a path, and never downloaded unless `allow_download` says so. Raises
     InputError for a recipe the model cannot make, and Stopped when `stop` is set meanwhile.
     """
+    from pipeline_utils.engine.call import LanesDisagree
+
     claim = asked if isinstance(asked, Claim) else Claim.of(asked)
     recipe = claim.recipe
     if recipe is None:
@@ -172,8 +172,8 @@ class Process:
 
     device: Device
     models: Models
+    make: Make
     turns: Turns = field(default_factory=Turns)
-    make: Make = engine.make
 
 
 def replayed(
@@ -184,6 +184,8 @@ def replayed(
     model: folder or file, for a recipe that says local:NAME only. device, threads: None and 0 for those
     the picture was made with, as far as this machine has them. Raises ModelError and InputError.
     """
+    from pipeline_utils.engine import engine
+
     recipe, there = claim.recipe, claim.fingerprint or {}
     if device is None:
         made_on = [gpu for gpu in GPUS if gpu in there and is_available(gpu)]
@@ -204,7 +206,7 @@ def replayed(
         except ModelError:
             raise ModelError(f"The recipe was made with {recipe.model}; say where that is with --model PATH.") from None
     try:
-        return verify(Process(started, models), claim, allow_download=allow_download, stop=stop)
+        return verify(Process(started, models, engine.make), claim, allow_download=allow_download, stop=stop)
     except KeyboardInterrupt:
         stop.set()
         for thread in threading.enumerate():

@@ -11,22 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from pipeline_utils.engine import engine
-from pipeline_utils.engine.call import call_pipe, clone, no_picture, shared
 from pipeline_utils.engine.events import Event, Finished
 from pipeline_utils.engine.stops import Stopped, Turns
 from pipeline_utils.errors import CapacityError, ModelError
 from pipeline_utils.models.devices import free_memory
 from pipeline_utils.models.load_errors import NO_MEMORY
-from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.picture.picture import read
 from pipeline_utils.recipe.recipe import Recipe
 
-Generators = torch.Generator | list[torch.Generator] | None
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline_utils.models.runtime import Loaded
+
+    Generators = torch.Generator | list[torch.Generator] | None
+
 STEPS = 2  # denoising steps, as in the documentation's own experiment
 _PATIENCE = 600  # seconds for a new process to load the model and make one call
 _KILLED = -9  # how a process ends that the system stops for want of memory
@@ -55,6 +58,8 @@ class SharedModel:
         self, generator: Generators, prompt: str | Sequence[str] | None = None, output_type: str = "np", **changes
     ) -> np.ndarray:
         """One plain pipeline call. Returns (pictures, height, width, 3) from 0 to 1, or latents as they are."""
+        from pipeline_utils.engine.call import shared
+
         recipe = self.recipe(**changes)
         call = shared(recipe, self.loaded.spec.family) | {
             "prompt": self.prompt if prompt is None else prompt,
@@ -69,6 +74,9 @@ class SharedModel:
 
     def make(self, recipes: Sequence[Recipe]) -> list[np.ndarray]:
         """The pictures that the app itself makes of `recipes`, as (height, width, 3) of 0 to 255."""
+        from pipeline_utils.engine import engine
+        from pipeline_utils.engine.call import no_picture
+
         events: list[Event] = []
         engine.make(self.loaded, recipes, self.turns, self.stop, False, events.append)
         found = {e.index: np.asarray(e.image) for e in events if isinstance(e, Finished)}
@@ -126,11 +134,17 @@ class SharedModel:
 
     def _needed(self) -> int:
         """Bytes of the weights that are on the device at once: all, or those of the largest part."""
+        import torch
+
         modules = [part for part in self.loaded.pipe.components.values() if isinstance(part, torch.nn.Module)]
         sizes = [sum(t.nbytes for t in (*part.parameters(), *part.buffers())) for part in modules]
         return sum(sizes) if self.loaded.device.offload == "none" else max(sizes)
 
     def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
+        import torch
+
+        from pipeline_utils.engine.call import call_pipe, clone, no_picture
+
         result, finite, short = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)
         if short:
             raise CapacityError("GPU memory was short, so other kernels may have run; close other programs on it.")
@@ -142,12 +156,16 @@ class SharedModel:
 
 def seeded(seeds: Sequence[int], device: str = "cpu") -> list[torch.Generator]:
     """One fresh generator for each seed. Multiplying a list would repeat one and the same object."""
+    import torch
+
     return [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
 
 @contextmanager
 def determinism(state: bool) -> Iterator[None]:
     """All of torch's switches for it, set and put back. What is fixed at start for all work stays as it is."""
+    import torch
+
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = (
         torch.are_deterministic_algorithms_enabled(),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline_utils.engine import memory
+from pipeline_utils.engine import call
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture
@@ -30,7 +30,7 @@ def test_a_replay_in_a_process_of_its_own_tries_no_lanes_since_it_has_those_of_i
     load_model, cpu = runtime.load, runtime.Device("cpu", False, "none")
     monkeypatch.setattr(runtime, "start", lambda settings: runtime.Device("cuda", False, "none"))
     monkeypatch.setattr(runtime, "load", lambda spec, settings, device: load_model(spec, settings, cpu))
-    monkeypatch.setattr(memory, "settled", lambda loaded: pytest.fail("lanes were tried"))
+    monkeypatch.setattr(call, "settled", lambda loaded: pytest.fail("lanes were tried"))
     verdict = replayed(Claim(picture.recipe), model=str(tiny_sd_folder), device="cuda")
     assert verdict.replayed_sha256 == picture.pixel_sha256
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import UserError
 from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
 from pipeline_utils.page.rounds import html
@@ -57,6 +56,8 @@ def script(visit: Visit, studio: Studio) -> str | None:
 
     None where its model or its pictures are no longer here.
     """
+    from pipeline_utils.engine.script import as_python
+
     recipes = visit.shown.round.recipes
     with suppress(UserError):
         first = next(iter(visit.shown.tiles.values())).read()

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.models.catalog import ModelSpec, sampler_class, sampler_label
 from pipeline_utils.models.revisions import short
@@ -57,6 +56,8 @@ class Share:
         pick = visit.pick
         if pick is None:
             return {"share": ""}
+        from pipeline_utils.engine.script import as_python
+
         kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
         try:
             picture = pick.read()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from html import escape
+from typing import TYPE_CHECKING
 
 import gradio as gr
-from diffusers import DiffusionPipeline
 
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.tokens import Meter, meters
@@ -17,6 +17,9 @@ from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.recipe.recipe import check_text
 from pipeline_utils.recipe.rounds import MAX_SUFFIX, MAX_SUFFIXES
 from pipeline_utils.studio import Studio
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
 _NEAR = 0.9  # of the limit: from here on a style is worth a line of its own
 _TOKENS = "A token is a word or a piece of one. A text encoder reads so many, and the markers at both ends count too."

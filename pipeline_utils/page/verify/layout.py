@@ -15,7 +15,6 @@ from PIL import Image
 
 from pipeline_utils.api import open_reading, under_way
 from pipeline_utils.engine.events import Step
-from pipeline_utils.engine.script import as_python
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.page.events import Page
 from pipeline_utils.proof.replay import checking
@@ -100,6 +99,8 @@ def _checked(
             else:
                 code = hidden
                 if event.replayed:
+                    from pipeline_utils.engine.script import as_python
+
                     spec = studio.models.meant(event.followed.model, event.followed.revision)
                     python = as_python([event.followed], spec, event.fingerprint_here)
                     code = gr.update(value=python, visible=True)
