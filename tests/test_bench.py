@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import math
+import re
+import shutil
 
 import pytest
 import torch
@@ -34,6 +37,59 @@ def test_a_changed_pixel_is_counted(capsys, monkeypatch):
     monkeypatch.setattr(replays.subprocess, "Popen", lambda *_, **__: Worker(Worker))
     assert main(["replays", "--model", "any", "--count", "2", "--processes", "1"]) == 1
     assert ": 2 differing pixels of 8." in capsys.readouterr().out
+
+
+ROWS = {
+    "round one as the script",
+    "round one by default",
+    "second round of 5 as the script's 4",
+    "second round of 5 by default",
+    "8 visitors",
+    "what previews cost",
+    "a newcomer to 8, in steps",
+}
+BUSY = {
+    "round one as the script beside a busy neighbour",
+    "round one by default beside a busy neighbour",
+    "the script's round one beside a busy neighbour",
+}
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """The cells beside the name of each row."""
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    return {name: cells for name, *cells in lines if name != "work"}
+
+
+def test_rounds_of_the_bundled_model_are_measured_beside_the_script_and_equal_its_pictures(capfd):
+    """The real command, once round; its figures are finite, and what they are is no matter here."""
+    assert main(["speed", "--repeats", "1"]) == 0
+    out = capfd.readouterr().out
+    found = rows(out)
+    assert set(found) == ROWS
+    for ratio, goal, met, seconds in found.values():
+        figures = [float(number) for number in re.findall(r"-?[\d.]+", f"{ratio} {goal} {seconds}")]
+        assert len(figures) == 4
+        assert all(map(math.isfinite, figures))
+        assert met in ("yes", "NO")
+    # Four of the first round, the control and four of the second, 64 x 64 each.
+    assert out.splitlines()[-1].startswith("0 differing pixels of 36,864 ")
+
+
+def test_beside_a_busy_neighbour_it_counts_how_much_slower_each_becomes(tiny_sd_folder, capfd):
+    assert main(["speed", "--model", str(tiny_sd_folder), "--repeats", "1", "--busy"]) == 0
+    found = rows(capfd.readouterr().out)
+    assert set(found) == ROWS | BUSY
+    assert {name for name, cells in found.items() if cells[1] != "–"} == BUSY - {
+        "the script's round one beside a busy neighbour"
+    }
+
+
+def test_a_process_of_the_measurement_that_ends_says_why(tiny_sd_folder, tmp_path, capsys):
+    broken = shutil.copytree(tiny_sd_folder, tmp_path / "broken")
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")
+    assert main(["speed", "--model", str(broken), "--repeats", "1"]) == 2
+    assert "bench: A process of the measurement has ended: " in capsys.readouterr().err
 
 
 def test_an_unknown_model_is_said(capsys):

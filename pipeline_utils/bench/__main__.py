@@ -1,14 +1,14 @@
-"""python -m pipeline_utils.bench lanes | page | replays | resemblance | shelf | gpu
+"""python -m pipeline_utils.bench lanes | page | speed | replays | resemblance | shelf | gpu
 
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
     python -m pipeline_utils.bench page                   how long a visitor waits, and what previews cost
+    python -m pipeline_utils.bench speed                  how fast rounds are beside the documentation's script
     python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
     python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
     python -m pipeline_utils.bench shelf                  how quickly a shelf of 10,000 pictures opens
     python -m pipeline_utils.bench gpu                    what only a CUDA GPU can show, see gpu --help
 
-Without a command: lanes, page and shelf. All print what they find as they go, and all but shelf and gpu take --model
-(default: the bundled one).
+Without a command: lanes, page, speed and shelf. All but shelf and gpu take --model (default: the bundled one).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ A machine without a package index brings its own torch. What else is needed trav
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_utils.bench", description="Measure determinism and speed")
-    commands = parser.add_subparsers(dest="command", title="commands (default: lanes, page, shelf)")
+    commands = parser.add_subparsers(dest="command", title="commands (default: lanes, page, speed, shelf)")
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--model", default=os.environ.get("MODEL") or "emoji-sd", help="catalog entry, folder or file")
     shared = argparse.ArgumentParser(add_help=False, parents=[named])
@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     lanes.add_argument("--pictures", type=int, default=8, help="seeds compared (default: 8)")
     page = commands.add_parser("page", parents=[named], help="how long a visitor waits, and what previews cost")
     page.add_argument("--repeats", type=int, default=7, help="rounds with and without previews (default: 7)")
+    speed = commands.add_parser("speed", parents=[named], help="rounds beside the documentation's script, and company")
+    speed.add_argument("--repeats", type=int, default=9, help="turns, whose medians are told (default: 9)")
+    speed.add_argument("--busy", action="store_true", help="beside a neighbour that keeps one core busy")
     replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
     replays.add_argument("--processes", type=int, default=4, help="how often to start anew (default: 4)")
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gpu.add_argument("--out", type=Path, help="folder of the results (default: gpu-report, gpu-report/rehearsal)")
     given = list(sys.argv[1:] if argv is None else argv)
     if not given:
-        return main(["lanes"]) or main(["page"]) or main(["shelf"])
+        return main(["lanes"]) or main(["page"]) or main(["speed"]) or main(["shelf"])
     arguments = parser.parse_args(given)
     return ended("bench", lambda: _run(arguments))
 
@@ -94,6 +97,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
         measure(arguments.model, arguments.repeats)
         return 0
+    if arguments.command == "speed":
+        from pipeline_utils.bench.speed import measure as compare
+
+        return compare(arguments.model, arguments.repeats, arguments.busy)
     if arguments.command == "resemblance":
         from pipeline_utils.bench.resemblance import report
 
