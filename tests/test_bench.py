@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 from pipeline_utils.bench import replays
 from pipeline_utils.bench.__main__ import main
@@ -17,26 +18,34 @@ from pipeline_utils.models.runtime import Device
 
 
 def test_replays_in_random_company_differ_in_no_pixel(tiny_sd_folder, capfd):
-    """A small version of a thousand replays: two processes, random rounds, two visitors in turns."""
-    arguments = ["replays", "--model", str(tiny_sd_folder), "--count", "40", "--processes", "2", "--steps", "2"]
+    """A small version of two thousand replays: a process of each number format, and random rounds at a time."""
+    arguments = ["replays", "--model", str(tiny_sd_folder), "--count", "60", "--processes", "2", "--steps", "2"]
     assert main(arguments) == 0
     out = capfd.readouterr().out
-    assert "process 1 of 2: 20 pictures, 0 differing pixels" in out
-    assert out.splitlines()[-1].startswith("40 replays of ")
-    assert out.splitlines()[-1].endswith(": 0 differing pixels of 40,960.")
+    assert "process 1 of 2: 30 pictures, 0 differing pixels" in out
+    assert re.fullmatch(
+        r"60 replays of 48 recipes in 2 processes, \d+ s: 0 differing pixels of [\d,]+\.", out.splitlines()[-1]
+    )
 
 
-def test_a_changed_pixel_is_counted(capsys, monkeypatch):
-    """The worker alone is replaced: one that sends the same recipe with two of its four pixels changed."""
-    lines = [json.dumps({"recipe": "r", "pixels": pixels * 4, "where": "here"}) for pixels in ("000000", "ff0000")]
-    lines[1] = lines[1].replace("ff0000" * 4, "ff0000" * 2 + "000000" * 2)
+def test_a_changed_pixel_is_counted(capsys, monkeypatch, tmp_path):
+    """The processes alone are replaced: by ones that send the plain call's picture, and it with a pixel changed."""
+    Image.new("RGB", (2, 2)).save(tmp_path / "0.png")
+    sent = iter(["000000" * 4, "000000" * 2 + "ff0000" + "000000", None])
 
-    class Worker(contextlib.nullcontext):
-        stdout, returncode = lines, 0
+    def answers(work, **_):
+        if work == "call":
+            return {"files": [str(tmp_path / "0.png")]}
+        if work == "plainly":
+            return {"source": "", "revision": "", "dtype": "", "calls": {"r": {}}}
+        pixels = next(sent) if work == "picture" else None
+        return pixels and {"recipe": "r", "pixels": pixels, "where": "here"}
 
-    monkeypatch.setattr(replays.subprocess, "Popen", lambda *_, **__: Worker(Worker))
+    monkeypatch.setattr(replays, "worker", lambda *_: contextlib.nullcontext(answers))
     assert main(["replays", "--model", "any", "--count", "2", "--processes", "1"]) == 1
-    assert ": 2 differing pixels of 8." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 pixels of r differ: here" in out
+    assert ": 1 differing pixels of 8." in out
 
 
 ROWS = {

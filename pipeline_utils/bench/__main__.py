@@ -3,7 +3,7 @@
     python -m pipeline_utils.bench lanes                  which number formats, memory formats, lanes and threads agree
     python -m pipeline_utils.bench page                   how long a visitor waits, and what previews cost
     python -m pipeline_utils.bench speed                  how fast rounds are beside the documentation's script
-    python -m pipeline_utils.bench replays --count 1000   replays in random company, orders and processes
+    python -m pipeline_utils.bench replays --count 2000   replays in random company, orders and processes
     python -m pipeline_utils.bench resemblance            how well the number under a tile finds its own pick
     python -m pipeline_utils.bench shelf                  how quickly a shelf of 10,000 pictures opens
     python -m pipeline_utils.bench gpu                    what only a CUDA GPU can show, see gpu --help
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     speed.add_argument("--busy", action="store_true", help="beside a neighbour that keeps one core busy")
     replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
-    replays.add_argument("--processes", type=int, default=4, help="how often to start anew (default: 4)")
+    replays.add_argument("--processes", type=int, default=8, help="how often to start anew (default: 8)")
     replays.add_argument("--seed", type=int, default=0, help="of the random plan (default: 0)")
     alike = commands.add_parser("resemblance", parents=[named], help="how well a picture's own pick is found by it")
     alike.add_argument("--steps", type=int, help="denoising steps of each picture (default: the model's own)")
