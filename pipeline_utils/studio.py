@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
+from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stop, Stops, Turns, streamed
+from pipeline_utils.engine.stops import Stop, Stops, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
 from pipeline_utils.models.catalog import ModelSpec, sampler_class
@@ -67,14 +68,13 @@ RoundEvent = Waiting | Started | Step | Made | Refused
 
 
 class Studio:
-    """One for the process. Thread-safe: every visitor's round runs in a thread of its own, in turns."""
+    """One for the process. Thread-safe: every visitor's round runs in a thread of its own."""
 
     def __init__(
         self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make | None = None
     ) -> None:
         self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
-        self.turns = Turns()
         self.stops = Stops()
         if make is not None:
             self.make = make
@@ -205,15 +205,15 @@ class Studio:
                         event = Made(event.index, picture, keep.put(picture))
                     emit(event)
 
-                self.make(loaded, asked.recipes, self.turns, stop, previews, keeping)
+                self.make(loaded, asked.recipes, stop, previews, keeping)
 
         def work(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
             if isinstance(stop, Stop):  # in line with the other events, so that the last of them stands on the page
                 stop.when_set(lambda: emit(Waiting("Stopping…")))
             if not self.models.ready(model, dtype):
                 emit(Waiting("Loading the model…"))
-            elif self.turns.waiting:
-                emit(Waiting(f"{self.turns.waiting + 1} visitors take turns with you…"))
+            elif others := MODEL.under_way:
+                emit(Waiting(f"{others} {'visitor shares' if others == 1 else 'visitors share'} the model with you…"))
             from pipeline_utils.engine.call import LanesDisagree
 
             try:

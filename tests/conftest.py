@@ -17,6 +17,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest_plugins = ["tests.browser"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """What one run of the tests learns about this machine is not known to the next."""
+    from pipeline_utils import settings
+
+    folder = tmp_path_factory.mktemp("cache")
+    settings.user_cache_path = lambda *_, **__: folder
+
+
 @pytest.fixture
 def tf32():
     """(cudnn, matmul): whose switches for TF32 are as they were before when the test is over."""

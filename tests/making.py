@@ -11,7 +11,6 @@ import torch
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.recipe.recipe import Recipe
@@ -45,9 +44,9 @@ def recipe(loaded: Loaded, seed: int = 0, **changes) -> Recipe:
     return loaded.recipe(seed=seed, **values | changes)
 
 
-def pictures(loaded: Loaded, recipes: list[Recipe], turns: Turns | None = None) -> list[bytes]:
+def pictures(loaded: Loaded, recipes: list[Recipe]) -> list[bytes]:
     """The pixels of each recipe, in the order of `recipes`."""
-    found = {e.index: e.image.tobytes() for e in engine.generate(loaded, recipes, turns or Turns()) if is_made(e)}
+    found = {e.index: e.image.tobytes() for e in engine.generate(loaded, recipes) if is_made(e)}
     return [found[i] for i in range(len(recipes))]
 
 

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,13 @@ class App:
 
     def log(self) -> str:
         return (self.data / "log.txt").read_text("utf-8")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in 20 seconds"
+        time.sleep(0.002)
 
 
 def free_port() -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import arguments, clone
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded
@@ -91,9 +90,10 @@ def measure(loaded: Loaded, memory: str, threads: int, lanes: int, steps: int, p
 def run(loaded: Loaded, recipes: list[Recipe]) -> np.ndarray:
     """All pictures in this very thread, in calls of the recipes' lanes: (pictures, height, width, 3)."""
     found = []
-    for indices in engine.calls(recipes):
-        chosen = [recipes[i] for i in indices]
-        padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
+    lanes = recipes[0].lanes
+    for start in range(0, len(recipes), lanes):
+        chosen = recipes[start : start + lanes]
+        padded = chosen + [chosen[-1]] * (lanes - len(chosen))
         pipe = clone(loaded.pipe, chosen[0].scheduler)
         images = pipe(**arguments(padded, loaded.spec.family)).images
         found += [np.asarray(image.convert("RGB")) for image in images[: len(chosen)]]

@@ -18,7 +18,6 @@ from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import shared
 from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.proof.comparison import differing_pixels
@@ -140,7 +139,7 @@ class Company:
         return next(self._pictures, None)
 
     def _made(self, left: int) -> Iterator[dict[str, str]]:
-        draw, turns = random.Random(self._seed), Turns()
+        draw = random.Random(self._seed)
         every = [recipe for kind in self._kinds for recipe in kind]
         rounds, wanted = [], draw.randint(1, AT_ONCE)
         while left or rounds:
@@ -148,7 +147,7 @@ class Company:
                 # Half of the rounds are of one kind, as visitors make them, so that calls are full too.
                 several = draw.choice([every, draw.choice(self._kinds)])
                 asked = draw.choices(several, k=min(left, draw.randint(1, MOST)))
-                rounds.append((asked, engine.generate(self._loaded, asked, turns)))
+                rounds.append((asked, engine.generate(self._loaded, asked)))
                 left -= len(asked)
             asked, events = own = draw.choice(rounds)
             event = next(events, None)

@@ -8,7 +8,9 @@ where it fails, pictures are made one at a time.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,8 +19,10 @@ from typing import Any, NamedTuple
 import diffusers
 import numpy as np
 import torch
-from diffusers import SchedulerMixin
+from diffusers import AutoencoderKL, SchedulerMixin
 
+from pipeline_utils.engine.model_thread import asked
+from pipeline_utils.engine.packing import Call, Company
 from pipeline_utils.models import devices
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
 from pipeline_utils.models.load_errors import ran_out
@@ -33,17 +37,52 @@ ONE_LANE = (
 NO_MEMORY = "Pictures are made one at a time here: memory ran out when calls of {lanes} were tried at the start."
 
 
-def clone(pipe, scheduler: str):
-    """A pipeline that shares the modules of `pipe` but owns its scheduler state.
+def clone(pipe, scheduler: str, company: Company | None = None):
+    """A pipeline that shares the weights of `pipe` but owns its scheduler state.
 
-    Two visitors in one pipeline object would overwrite each other's timesteps and guidance.
+    Two visitors in one pipeline object would overwrite each other's timesteps and guidance. Its heavy calls go
+    through the model thread, in `company`; without one each is made as it is.
     """
-    own = copy.copy(pipe)
+    own, device = copy.copy(pipe), pipe._execution_device  # where parts go to be run, also while they are offloaded
+    own.company = company or Company(device)
     for name, part in pipe.components.items():
         if isinstance(part, SchedulerMixin):
             kind = getattr(diffusers, scheduler) if name == "scheduler" else type(part)
             setattr(own, name, kind.from_config(part.config))
+        elif isinstance(part, torch.nn.Module):
+            setattr(own, name, _stand_in(name, part, own.company))
     return own
+
+
+def _stand_in(name: str, part: torch.nn.Module, company: Company) -> torch.nn.Module:
+    """`part` itself to whoever looks at it, but its heavy calls are made by the model thread."""
+    own = copy.copy(part)  # shares all weights and settings
+    for hooks in ("_forward_hooks", "_forward_pre_hooks"):  # they belong to the call that is made
+        setattr(own, hooks, OrderedDict())
+    # A pipeline lifts such a decoder to float32 for its call, and everybody's with it.
+    lifted = getattr(getattr(part, "config", None), "force_upcast", False) and part.dtype == torch.float16
+
+    def instead(name: str, function: Callable, method: Callable) -> Callable:
+        signature = _signature(method)
+
+        def ask(*args, **kwargs):
+            if isinstance(part, AutoencoderKL):
+                kwargs.pop("generator", None)  # which it does not read
+            return asked(Call(name, function, signature, args, kwargs, company, lifted))
+
+        return ask
+
+    own.forward = instead(name, part, type(part).forward)
+    if hasattr(part, "decode"):
+        own.decode = instead(f"{name}.decode", part.decode, type(part).decode)
+    return own
+
+
+@functools.cache
+def _signature(method: Callable) -> inspect.Signature:
+    """Without self."""
+    signature = inspect.signature(method)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def arguments(recipes: Sequence[Recipe], family: str) -> dict[str, Any]:
@@ -86,30 +125,21 @@ def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] = lambd
 
     after_step: called after each denoising step. What it raises ends the call.
     """
-    device = pipe._execution_device  # where parts go to be run, also while they are offloaded
     finite: list[bool] = []
-    refused = devices.shortages(device)
 
     def look(numbers: torch.Tensor) -> None:  # [picture, ...]
         found = torch.isfinite(numbers).flatten(1).all(dim=1).tolist()
         finite[:] = [here and before for here, before in zip(found, finite or found, strict=True)]
 
-    def stepped() -> None:
-        nonlocal refused
-        devices.keep_pace(device)
-        own = devices.shortages(device)
-        after_step()
-        refused += devices.shortages(device) - own  # others worked meanwhile: what they were refused is not this call's
-
     def on_step_end(_pipe, _step, _timestep, tensors):
-        stepped()
+        after_step()
         return tensors
 
     if FAMILIES[type(pipe).__name__].fixed_size:
         # UnCLIP has no step callback; the step methods of its three own schedulers serve instead.
         for part in pipe.components.values():
             if isinstance(part, SchedulerMixin):
-                part.step = _watched(part.step, lambda given, result: stepped())
+                part.step = _watched(part.step, lambda given, result: after_step())
     else:
         call = call | {"callback_on_step_end": on_step_end}
     processor = getattr(pipe, "image_processor", None)
@@ -125,7 +155,7 @@ def call_pipe(pipe, call: dict[str, Any], after_step: Callable[[], None] = lambd
         except BaseException:
             pipe.maybe_free_model_hooks()  # broken off, it would leave an offloaded part on the GPU
             raise
-    return Answer(result, finite, devices.shortages(device) > refused)
+    return Answer(result, finite, pipe.company.short)
 
 
 def no_picture(recipe: Recipe) -> str:

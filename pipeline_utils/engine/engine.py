@@ -1,9 +1,9 @@
 """The engine: recipes in, events out. It is handed a loaded pipeline and never loads one.
 
-A call always holds `lanes` pictures, so its pixels equal those of the plain call with a list of as many
-prompts and generators. They also equal `pipe(prompt, num_images_per_prompt=lanes, generator=[...])`, where
-the text encoder reads one prompt instead of a list: on the CPUs measured it gives the same bits either
-way, in float32 and in bfloat16. In float32 another batch size changes the last bits of the denoiser.
+Its pixels equal those of the plain call of `lanes` pictures, with a list of as many prompts and generators; a call of
+another number is only made where it gives the same bits (see packing). They also equal
+`pipe(prompt, num_images_per_prompt=lanes, generator=[...])`, where the text encoder reads one prompt instead of a
+list: on the CPUs measured it gives the same bits either way, in float32 and in bfloat16.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from dataclasses import replace
 import diffusers
 from diffusers import PNDMScheduler
 
-from pipeline_utils.engine.call import arguments, call_pipe, clone, no_picture, vary
+from pipeline_utils.engine.call import Answer, arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.events import Event, Finished, Refused, Step
+from pipeline_utils.engine.model_thread import MODEL
+from pipeline_utils.engine.packing import Company
 from pipeline_utils.engine.preview import Watcher
-from pipeline_utils.engine.stops import Stopped, Turns, streamed
+from pipeline_utils.engine.stops import Stopped, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import devices
+from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.models.devices import GPUS, empty_cache
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded, fingerprint
 from pipeline_utils.recipe.recipe import Recipe
 
+MOST = 8  # pictures in one pipeline call where any number may be: the first are seen before the last are begun
+
 
 def generate(
-    loaded: Loaded,
-    recipes: Sequence[Recipe],
-    turns: Turns,
-    stop: threading.Event | None = None,
-    previews: bool = False,
+    loaded: Loaded, recipes: Sequence[Recipe], stop: threading.Event | None = None, previews: bool = False
 ) -> Iterator[Event]:
     """`make` in a thread of its own, as an iterator. Closing it ends the work as `stop` does.
 
     Raises InputError or ModelError before any work.
     """
     check(loaded, recipes)
-    return streamed(lambda emit, stop: make(loaded, recipes, turns, stop, previews, emit), stop)
+    return streamed(lambda emit, stop: make(loaded, recipes, stop, previews, emit), stop)
 
 
 def make(
     loaded: Loaded,
     recipes: Sequence[Recipe],
-    turns: Turns,
     stop: threading.Event,
     previews: bool,
     emit: Callable[[Event], None],
@@ -58,38 +58,44 @@ def make(
     short is made once more; where it is short again, the fingerprint of its pictures says so.
     """
     check(loaded, recipes)
-    plan, here = calls(recipes), fingerprint(loaded.device)
-    done, total = 0, steps(loaded, recipes)
-    for indices in plan:
+    here, done, total = fingerprint(loaded.device), 0, steps(loaded, recipes)
+    for indices in calls(loaded, recipes):
         chosen = [recipes[i] for i in indices]
-        # Always exactly `lanes` pictures: pixels are promised for a fixed call shape only.
-        padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
-        begun = done
-        with turns.turn(stop) as turn, _explained(loaded, chosen[0]):
+        if not _any_number(loaded):
+            chosen += [chosen[-1]] * (chosen[0].lanes - len(chosen))
+
+        def call(chosen: list[Recipe] = chosen, served: tuple[int, ...] = tuple(indices), begun: int = done) -> Answer:
+            nonlocal done
+            watcher: Watcher | None = None
+
+            def after_step() -> None:
+                nonlocal done
+                done += 1
+                seen = watcher.pictures(len(served)) if watcher else None
+                emit(Step(min(done, total), total, served, seen))
+                if stop.is_set():
+                    raise Stopped
+
             for _ in range(2):
                 done = begun
-                pipe = vary(clone(loaded.pipe, chosen[0].scheduler), padded)
-                watcher = Watcher(pipe, chosen[0].width, chosen[0].height) if previews else None
-
-                def after_step(turn=turn, watcher=watcher, served=tuple(indices)) -> None:
-                    nonlocal done
-                    done += 1
-                    seen = watcher.pictures(len(served)) if watcher else None
-                    emit(Step(min(done, total), total, served, seen))
-                    if loaded.device.offload == "none":
-                        turn.pass_on()
-                    elif stop.is_set():  # offload hooks belong to one call at a time
-                        raise Stopped
-
-                result, finite, short = call_pipe(pipe, arguments(padded, loaded.spec.family), after_step)
-                if not short:
+                company = Company(loaded.pipe._execution_device, len(chosen), chosen[0].lanes, loaded.shapes)
+                pipe = vary(clone(loaded.pipe, chosen[0].scheduler, company), chosen)
+                if previews:
+                    watcher = Watcher(pipe, chosen[0].width, chosen[0].height, getattr(loaded.pipe, "vae", None))
+                answer = call_pipe(pipe, arguments(chosen, loaded.spec.family), after_step)
+                if not answer.short:
                     break
                 empty_cache(loaded.device.type)  # what is cached in pieces may be enough in one
+            return answer
+
+        with _explained(loaded, chosen[0]):
+            # Hooks that move parts about belong to one call at a time.
+            result, finite, short = MODEL.run(call, stop, alone=loaded.device.offload != "none")
         made_by = here | ({"memory_was_short": True} if short else {})
-        flags = getattr(result, "nsfw_content_detected", None) or [False] * len(padded)
-        for lane, index in enumerate(indices):
-            if finite[lane]:
-                emit(Finished(index, result.images[lane].convert("RGB"), made_by, bool(flags[lane])))
+        flags = getattr(result, "nsfw_content_detected", None) or [False] * len(chosen)
+        for place, index in enumerate(indices):
+            if finite[place]:
+                emit(Finished(index, result.images[place].convert("RGB"), made_by, bool(flags[place])))
             else:
                 emit(Refused(index, no_picture(recipes[index])))
 
@@ -117,11 +123,12 @@ def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
         loaded.spec.check(recipe)
 
 
-def calls(recipes: Sequence[Recipe]) -> list[list[int]]:
-    """Indices of the recipes that ride together, in order; at most `lanes` in one call."""
+def calls(loaded: Loaded, recipes: Sequence[Recipe], most: int = MOST) -> list[list[int]]:
+    """Indices of the recipes that go into one pipeline call, in order; at most `most`, or a recipe's lanes."""
     result: list[list[int]] = []
     for index, recipe in enumerate(recipes):
-        if result and len(result[-1]) < recipe.lanes and alike(recipes[result[-1][0]], recipe):
+        room = max(recipe.lanes, most) if recipe.lanes > 1 and _any_number(loaded) else recipe.lanes
+        if result and len(result[-1]) < room and alike(recipes[result[-1][0]], recipe):
             result[-1].append(index)
         else:
             result.append([index])
@@ -130,7 +137,14 @@ def calls(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 def steps(loaded: Loaded, recipes: Sequence[Recipe]) -> int:
     """Denoising steps of all calls that make `recipes`."""
-    return sum(_steps(loaded, recipes[indices[0]]) for indices in calls(recipes))
+    return sum(_steps(loaded, recipes[indices[0]]) for indices in calls(loaded, recipes))
+
+
+def _any_number(loaded: Loaded) -> bool:
+    """Do the heavy calls see to their sizes, or must the pipeline call itself hold exactly `lanes` pictures?"""
+    fixed = FAMILIES[loaded.spec.family].fixed_size
+    whole = fixed or loaded.device.offload != "none" or getattr(loaded.pipe, "safety_checker", None)
+    return not whole
 
 
 def _steps(loaded: Loaded, recipe: Recipe) -> int:

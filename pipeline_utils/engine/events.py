@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from pipeline_utils.engine.stops import Turns
     from pipeline_utils.models.runtime import Loaded
     from pipeline_utils.recipe.recipe import Recipe
 
@@ -53,4 +52,4 @@ class Refused:
 
 Event = Step | Finished | Refused
 # What makes a round: engine.make, or a stand-in that makes it elsewhere.
-Make = Callable[["Loaded", Sequence["Recipe"], "Turns", threading.Event, bool, Callable[[Event], None]], None]
+Make = Callable[["Loaded", Sequence["Recipe"], threading.Event, bool, Callable[[Event], None]], None]

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 
+from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.stops import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
@@ -18,6 +19,7 @@ from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.devices import empty_cache
 from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
+from pipeline_utils.models.shapes import Shapes
 from pipeline_utils.settings import Settings
 
 
@@ -136,26 +138,31 @@ class Memory:
         return not self._users and (self._load is None or self._load.done())
 
     def _begin_load(self, spec: ModelSpec, borrowed: str | None, aside: bool) -> Future[None]:
-        """aside: in a thread of its own, so that everybody who waits for it can be stopped.
-
-        What is loaded at start is not: ZeroGPU wants that in the main thread.
-        """
+        """aside: without waiting for it, so that everybody who waits for it can be stopped."""
         load = self._load = Future()
+
+        def load_it() -> None:
+            from pipeline_utils.engine.call import settled
+
+            self._free()
+            self._borrowed = borrowed
+            wanted = replace(spec, revision="") if spec.is_local else spec
+            loaded = runtime.load(wanted, self._in(borrowed), self._device)
+            if spec.revision not in ("", loaded.revision):
+                raise other_weights(spec.name, spec.revision, loaded.revision)
+            if not self._lends:  # there is no GPU yet of which to ask what it is
+                about = {"revision": loaded.revision, "dtype": loaded.dtype, **runtime.fingerprint(loaded.device)}
+                about |= {"full_determinism": loaded.device.full_determinism}
+                loaded = replace(loaded, shapes=Shapes(self._settings.cache / "shapes.json", about))
+            loaded = settled(loaded) if self._tries_lanes else loaded
+            if borrowed is None:
+                self._running = loaded.spec
+            self._loaded = loaded
 
         def run() -> None:
             try:
-                from pipeline_utils.engine.call import settled
-
-                self._free()
-                self._borrowed = borrowed
-                wanted = replace(spec, revision="") if spec.is_local else spec
-                loaded = runtime.load(wanted, self._in(borrowed), self._device)
-                if spec.revision not in ("", loaded.revision):
-                    raise other_weights(spec.name, spec.revision, loaded.revision)
-                loaded = settled(loaded) if self._tries_lanes else loaded
-                if borrowed is None:
-                    self._running = loaded.spec
-                self._loaded = loaded
+                # What is lent is wanted in the main thread by ZeroGPU; elsewhere one thread alone runs tensors.
+                load_it() if self._lends else MODEL.run(load_it, alone=True)
                 load.set_result(None)
             except BaseException as error:
                 load.set_exception(error)

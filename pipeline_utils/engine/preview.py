@@ -25,13 +25,15 @@ _maps: WeakKeyDictionary[torch.nn.Module, torch.Tensor] = WeakKeyDictionary()  #
 
 
 class Watcher:
-    """Looks over the shoulder of the schedulers of one call; `pipe` must be a clone of its own.
+    """Looks over the shoulder of the schedulers of one call; `pipe` must be a clone of its own. vae: the model's.
 
     Their step methods are wrapped: called with what the pipeline gives, answering what they answer.
     """
 
-    def __init__(self, pipe, width: int, height: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._pipe, self._size, self._clock = pipe, (height, width), clock
+    def __init__(
+        self, pipe, width: int, height: int, vae: AutoencoderKL | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pipe, self._size, self._vae, self._clock = pipe, (height, width), vae, clock
         self._seen: tuple | None = None
         self._due = 0.0
         for part in pipe.components.values():
@@ -64,10 +66,9 @@ class Watcher:
         if latents.ndim == 3:  # Flux: [lanes, patches, 4 * channels]
             latents = self._pipe._unpack_latents(latents, *self._size, self._pipe.vae_scale_factor)
         latents = latents.float().cpu()  # [lanes, channels, h, w]
-        vae = getattr(self._pipe, "vae", None)
-        if vae is None:  # an UnCLIP works on pixels from -1 to 1
+        if self._vae is None:  # an UnCLIP works on pixels from -1 to 1
             return _as_bytes(latents / 2 + 0.5)
-        return _as_bytes(projected(latents, fit(vae)))
+        return _as_bytes(projected(latents, fit(self._vae)))
 
 
 def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> torch.Tensor:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import STEPS, LanesDisagree, why_one_lane
 from pipeline_utils.engine.events import Event, Make, Step
+from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stopped, Turns, streamed
+from pipeline_utils.engine.stops import Stopped, streamed
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.models.runtime import Loaded
 from pipeline_utils.recipe.recipe import Recipe
@@ -37,12 +38,12 @@ def seconds(recipes: Sequence[Recipe], previews: bool = False, tries: int = 0) -
     return round(_START + _PER_CALL * (1 + tries) + _PER_STEP * steps)
 
 
-def loans(recipes: Sequence[Recipe]) -> list[list[int]]:
+def loans(loaded: Loaded, recipes: Sequence[Recipe]) -> list[list[int]]:
     """Indices of the recipes of each loan, in order: one pipeline call.
 
     Raises InputError for a call that takes longer than a GPU is lent for.
     """
-    plan = engine.calls(recipes)
+    plan = engine.calls(loaded, recipes, most=1)  # the fewest, since a short loan is served earlier
     for indices in plan:
         call = [recipes[index] for index in indices]
         if seconds(call) > _MOST:
@@ -56,7 +57,7 @@ def lent(models: Models) -> Make:
     """A stand-in for engine.make that borrows the GPU. Elsewhere the decorator does nothing.
 
     Only recipes go into the forked process and only events come out of it, because both are
-    pickled: the model is found there as it was before the fork, and turns are for one process.
+    pickled: the model is found there as it was before the fork, and its thread is a new one.
     """
     import spaces
 
@@ -67,27 +68,26 @@ def lent(models: Models) -> Make:
         try:
             loaded = models.in_memory()
             if tries:
-                reason = why_one_lane(loaded)
+                reason = MODEL.run(lambda: why_one_lane(loaded))
                 yield reason
                 if reason:
                     return
-            yield from engine.generate(loaded, recipes, Turns(), previews=previews)
+            yield from engine.generate(loaded, recipes, previews=previews)
         except UserError as error:  # raised here, no more than the name of its class would be handed on
             yield error
 
     def make(
         loaded: Loaded,
         recipes: Sequence[Recipe],
-        turns: Turns,
         stop: threading.Event,
         previews: bool,
         emit: Callable[[Event], None],
     ) -> None:
         """As engine.make. Raises LanesDisagree when the first GPU that is lent shows it; nothing is made then."""
         engine.check(loaded, recipes)
-        before, total = 0, engine.steps(loaded, recipes)
-        for indices in loans(recipes):
-            chosen = [recipes[index] for index in indices]
+        plan = [(indices, [recipes[index] for index in indices]) for indices in loans(loaded, recipes)]
+        before, total = 0, sum(engine.steps(loaded, chosen) for _, chosen in plan)
+        for indices, chosen in plan:
             tries = loaded.lanes if loaded.lanes > 1 and not tried.is_set() else 0
 
             def borrow(emit: Callable, stop: threading.Event, chosen: list = chosen, tries: int = tries) -> None:

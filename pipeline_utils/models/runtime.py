@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from pipeline_utils.errors import ModelError
 from pipeline_utils.models import devices, revisions
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
+from pipeline_utils.models.shapes import Shapes
 from pipeline_utils.models.sources import choose_lanes, describe_folder
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
@@ -50,6 +51,7 @@ class Loaded:
     device: Device
     dtype: str
     lanes: int
+    shapes: Shapes = field(default_factory=Shapes, compare=False)
 
     def recipe(self, prompt: str, seed: int, **values) -> Recipe:
         """A recipe for this pipeline. What `values` (fields of Recipe) leaves out or None is the model's own."""

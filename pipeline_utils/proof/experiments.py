@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -195,17 +196,18 @@ def ddim_twice(model: SharedModel) -> Result:
 @experiment("Full determinism on and off", "torch.use_deterministic_algorithms(True)")
 def full_determinism(model: SharedModel) -> Result:
     """With deterministic algorithms two runs are equal. Without them they may be, and the bits may be others."""
-    runs: dict[bool, list[np.ndarray]] = {}
-    with model.alone():
-        for state in (False, True):
-            with determinism(state):
-                try:
-                    runs[state] = [model.call(seeded([0])[0]) for _ in range(2)]
-                except RuntimeError as error:
-                    if "deterministic" not in str(error):
-                        raise
-                    reason = str(error).splitlines()[0][:200]
-                    return Result(False, f"An operation of this model has no deterministic kernel: {reason}")
+
+    def twice(state: bool) -> list[np.ndarray]:
+        with determinism(state):
+            return [model.call(seeded([0])[0]) for _ in range(2)]
+
+    try:
+        runs = [model.alone(partial(twice, state)) for state in (False, True)]
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = str(error).splitlines()[0][:200]
+        return Result(False, f"An operation of this model has no deterministic kernel: {reason}")
     off, on, between = l_inf(*runs[False]), l_inf(*runs[True]), l_inf(runs[False][0], runs[True][0])
     text = f"Two runs off: L_inf {off:.3g}. Two runs on: L_inf {on:.3g}. Off against on: L_inf {between:.3g}."
     return Result(on == 0, text, {"L_inf off": off, "L_inf on": on, "L_inf off against on": between})
@@ -231,13 +233,13 @@ def slots(model: SharedModel) -> Result:
 
 @experiment("Three visitors at once", "three threads, one pipeline each, the same weights")
 def under_load(model: SharedModel) -> Result:
-    """Rounds that take turns step by step give the same pixels as one after the other."""
+    """Rounds that share the model step by step give the same pixels as one after the other."""
     rounds = [[model.recipe(10 * visitor + n) for n in range(2)] for visitor in range(3)]
     alone = [model.make(recipes) for recipes in rounds]
     with ThreadPoolExecutor(3) as pool:
         together = list(pool.map(model.make, rounds))
     count = sum(differing_pixels(a, b) for x, y in zip(alone, together, strict=True) for a, b in zip(x, y, strict=True))
-    text = f"{count} differing pixels in 6 pictures of 3 visitors who took turns step by step."
+    text = f"{count} differing pixels in 6 pictures of 3 visitors who shared the model step by step."
     return Result(count == 0, text, {"differing pixels": count})
 
 
@@ -298,9 +300,7 @@ def measure_ddim(ddim: DDIMPipeline, model: SharedModel, expected: float) -> Res
         model.check_stop()
         return ddim(num_inference_steps=2, output_type="np", generator=generator).images
 
-    with model.alone():
-        free = run(None), run(None)
-        fixed = run(seeded([0])[0]), run(seeded([0])[0])
+    free, fixed = model.alone(lambda: [(run(None), run(None)), (run(seeded([0])[0]), run(seeded([0])[0]))])
     found = {"sum": total(fixed[0]), "expected": expected, "L_inf": l_inf(*fixed), "L_inf without": l_inf(*free)}
     ok = abs(found["sum"] - expected) <= TOLERANCE and found["L_inf"] == 0 < found["L_inf without"]
     text = (

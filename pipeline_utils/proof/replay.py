@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stop, Turns, streamed
+from pipeline_utils.engine.stops import Stop, streamed
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import BUNDLED
@@ -33,7 +33,6 @@ class Maker(Protocol):
     """Where a replay runs: a Studio, or what a command line puts together."""
 
     models: Models
-    turns: Turns
     device: Device
     make: Make
 
@@ -76,7 +75,7 @@ def verify(
         def sort(event: Event) -> None:
             each(event) if isinstance(event, Step) else found.append(event)
 
-        asked = (loaded, [here], maker.turns, stop or Stop(), False, sort)
+        asked = (loaded, [here], stop or Stop(), False, sort)
         try:
             maker.make(*asked)
         except LanesDisagree:  # the recipe says how many lanes there were
@@ -173,7 +172,6 @@ class Process:
     device: Device
     models: Models
     make: Make
-    turns: Turns = field(default_factory=Turns)
 
 
 def replayed(

@@ -1,4 +1,4 @@
-"""The model on which experiments run: plain pipeline calls, in turns with the visitors who share it."""
+"""The model on which experiments run: plain pipeline calls, between those of the visitors who share it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from pipeline_utils.engine.events import Event, Finished
-from pipeline_utils.engine.stops import Stopped, Turns
+from pipeline_utils.engine.model_thread import MODEL
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import CapacityError, ModelError
 from pipeline_utils.models.devices import free_memory
 from pipeline_utils.models.load_errors import NO_MEMORY
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Generators = torch.Generator | list[torch.Generator] | None
 
+T = TypeVar("T")
 STEPS = 2  # denoising steps, as in the documentation's own experiment
 _PATIENCE = 600  # seconds for a new process to load the model and make one call
 _KILLED = -9  # how a process ends that the system stops for want of memory
@@ -41,9 +43,7 @@ class SharedModel:
     """A loaded model and the ways to call it. stop: ends an experiment within one step, raising Stopped."""
 
     loaded: Loaded
-    turns: Turns = field(default_factory=Turns)
     stop: threading.Event = field(default_factory=threading.Event)
-    _alone: bool = False
 
     @property
     def prompt(self) -> str:
@@ -66,11 +66,7 @@ class SharedModel:
             "generator": generator,
             "output_type": output_type,
         }
-        if self._alone:
-            return self._finish(recipe, call, self.check_stop)
-        with self.turns.turn(self.stop) as turn:
-            after_step = turn.pass_on if self.loaded.device.offload == "none" else self.check_stop
-            return self._finish(recipe, call, after_step)
+        return MODEL.run(lambda: self._finish(recipe, call), self.stop, alone=self.loaded.device.offload != "none")
 
     def make(self, recipes: Sequence[Recipe]) -> list[np.ndarray]:
         """The pictures that the app itself makes of `recipes`, as (height, width, 3) of 0 to 255."""
@@ -78,7 +74,7 @@ class SharedModel:
         from pipeline_utils.engine.call import no_picture
 
         events: list[Event] = []
-        engine.make(self.loaded, recipes, self.turns, self.stop, False, events.append)
+        engine.make(self.loaded, recipes, self.stop, False, events.append)
         found = {e.index: np.asarray(e.image) for e in events if isinstance(e, Finished)}
         for index, recipe in enumerate(recipes):
             if index not in found:
@@ -117,15 +113,9 @@ class SharedModel:
                 raise RuntimeError(f"The new process failed: {errors[-500:]}")
             return np.asarray(read(made).image)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else's step runs before the block ends: for switches that hold for the whole process."""
-        with self.turns.turn(self.stop):
-            self._alone = True
-            try:
-                yield
-            finally:
-                self._alone = False
+    def alone(self, function: Callable[[], T]) -> T:
+        """What `function()` answers; nobody else's step runs meanwhile: for switches of the whole process."""
+        return MODEL.run(function, self.stop, alone=True)
 
     def check_stop(self) -> None:
         """Raises Stopped when told to stop."""
@@ -140,12 +130,12 @@ class SharedModel:
         sizes = [sum(t.nbytes for t in (*part.parameters(), *part.buffers())) for part in modules]
         return sum(sizes) if self.loaded.device.offload == "none" else max(sizes)
 
-    def _finish(self, recipe: Recipe, call: dict, after_step: Callable[[], None]) -> np.ndarray:
+    def _finish(self, recipe: Recipe, call: dict) -> np.ndarray:
         import torch
 
         from pipeline_utils.engine.call import call_pipe, clone, no_picture
 
-        result, finite, short = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, after_step)
+        result, finite, short = call_pipe(clone(self.loaded.pipe, recipe.scheduler), call, self.check_stop)
         if short:
             raise CapacityError("GPU memory was short, so other kernels may have run; close other programs on it.")
         if not all(finite):

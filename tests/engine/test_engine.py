@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import clone
 from pipeline_utils.engine.events import Finished, Step
-from pipeline_utils.engine.stops import Turns
+from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models.catalog import FAMILIES
 from tests import tiny
@@ -51,24 +52,32 @@ def test_a_picture_does_not_depend_on_its_neighbours_its_slot_or_the_size_of_the
         assert pictures(loaded, [*others[:place], wanted, *others[place:]])[place] == alone
 
 
-def test_without_padding_a_batch_of_another_size_would_be_another_call(loaded):
-    sizes = []
-    with loaded.pipe.unet.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0]))):
-        pictures(loaded, [recipe(loaded, seed) for seed in range(5)])
-    assert set(sizes) == {8}  # 4 lanes, each with and without its prompt
-
-
-def test_a_ragged_last_call_is_padded_and_gives_no_extra_pictures(loaded):
-    events = list(engine.generate(loaded, [recipe(loaded, seed) for seed in range(6)], Turns()))
-    assert [e.index for e in events if is_made(e)] == [0, 1, 2, 3, 4, 5]
+def test_a_long_round_is_made_in_parts_and_gives_no_extra_pictures(loaded):
+    events = list(engine.generate(loaded, [recipe(loaded, seed) for seed in range(10)]))
+    assert [e.index for e in events if is_made(e)] == list(range(10))
     steps = [e for e in events if isinstance(e, Step)]
     assert [(e.done, e.total) for e in steps] == [(n, 6) for n in range(1, 7)]
-    assert {e.pictures for e in steps} == {(0, 1, 2, 3), (4, 5)}
+    assert [e.pictures for e in steps] == [tuple(range(8))] * 3 + [(8, 9)] * 3
+
+
+def test_a_pipeline_with_a_part_that_is_no_rows_of_pictures_is_called_with_exactly_as_many_as_its_lanes(loaded):
+    """A safety checker looks at numpy pictures, so nobody can fill up its call but the pipeline's own."""
+    checked, sizes = replace(loaded, pipe=clone(loaded.pipe, "DDIMScheduler")), []
+
+    def checker(images, clip_input):
+        sizes.append(len(images))
+        return images, [False] * len(images)
+
+    checked.pipe.safety_checker, checked.pipe.feature_extractor = checker, lambda *_, **__: mock.MagicMock()
+    assert pictures(checked, [recipe(loaded, seed) for seed in range(5)]) == [
+        picture for seed in range(5) for picture in pictures(loaded, [recipe(loaded, seed)])
+    ]
+    assert sizes == [4, 4]
 
 
 def test_one_lane_gives_pictures_one_by_one(loaded):
     recipes = [recipe(loaded, seed, lanes=1) for seed in (3, 0)]
-    events = list(engine.generate(loaded, recipes, Turns()))
+    events = list(engine.generate(loaded, recipes))
     assert [type(e) for e in events] == [Step, Step, Step, Finished] * 2
     call = {"num_inference_steps": 3, "guidance_scale": 5.0, "prompt": "a red fox"}
     assert [e.image.tobytes() for e in events if is_made(e)] == [
@@ -86,9 +95,9 @@ def test_recipes_that_differ_in_more_than_prompt_and_seed_share_no_call(loaded):
         recipe(loaded, negative_prompt="a dog"),
     ]
     for other in others:
-        assert engine.calls([one, other]) == [[0], [1]]
+        assert engine.calls(loaded, [one, other]) == [[0], [1]]
         assert pictures(loaded, [one, other, one])[::2] == pictures(loaded, [one]) * 2
-    assert engine.calls([one, recipe(loaded, 1, prompt="a dog")]) == [[0, 1]]
+    assert engine.calls(loaded, [one, recipe(loaded, 1, prompt="a dog")]) == [[0, 1]]
 
 
 def test_an_empty_negative_prompt_is_none_whatever_the_neighbours_have(tmp_path):
@@ -103,7 +112,7 @@ def test_pictures_of_every_family_do_not_depend_on_their_neighbours(family, tmp_
     loaded = load(getattr(tiny, f"tiny_{family}")(tmp_path / family))
     wanted = recipe(loaded, 5, num_inference_steps=2, lanes=2)
     other = recipe(loaded, 6, num_inference_steps=2, lanes=2, prompt="a house")
-    events = list(engine.generate(loaded, [wanted], Turns()))
+    events = list(engine.generate(loaded, [wanted]))
     last = [e for e in events if isinstance(e, Step)][-1]
     assert last.done == last.total
     alone = events[-1].image.tobytes()
@@ -133,27 +142,26 @@ def test_global_random_state_is_neither_read_nor_moved(loaded):
 def test_a_round_that_is_stopped_ends_within_one_step_and_leaves_the_next_one_exact(loaded):
     wanted = recipe(loaded, num_inference_steps=8)
     before = pictures(loaded, [wanted])
-    turns, stop, seen = Turns(), threading.Event(), []
-    for event in engine.generate(loaded, [wanted, recipe(loaded, 1, num_inference_steps=50)], turns, stop):
+    stop, seen = threading.Event(), []
+    for event in engine.generate(loaded, [wanted, recipe(loaded, 1, num_inference_steps=50)], stop):
         seen.append(event)
         stop.set()
     assert len([e for e in seen if isinstance(e, Step)]) <= 2  # one under way when the stop came
     assert not any(is_made(e) for e in seen)
-    assert turns.waiting == 0
-    assert pictures(loaded, [wanted], turns) == before
+    assert MODEL.under_way == 0
+    assert pictures(loaded, [wanted]) == before
 
 
 def test_closing_the_iterator_stops_the_round(loaded):
-    turns = Turns()
-    events = engine.generate(loaded, [recipe(loaded, num_inference_steps=400)], turns)
+    events = engine.generate(loaded, [recipe(loaded, num_inference_steps=400)])
     next(events)
     events.close()
-    assert len(pictures(loaded, [recipe(loaded)], turns)) == 1  # gets its turn at once
+    assert len(pictures(loaded, [recipe(loaded)])) == 1  # gets its turn at once
 
 
 def test_what_was_yielded_before_a_stop_is_kept(loaded):
     stop, kept = threading.Event(), []
-    for event in engine.generate(loaded, [recipe(loaded, seed, lanes=1) for seed in range(9)], Turns(), stop):
+    for event in engine.generate(loaded, [recipe(loaded, seed, lanes=1) for seed in range(9)], stop):
         if is_made(event):
             kept.append(event.image.tobytes())
             stop.set()
@@ -162,7 +170,7 @@ def test_what_was_yielded_before_a_stop_is_kept(loaded):
 
 
 def test_an_error_in_the_middle_reaches_the_caller_and_leaves_the_next_round_exact(loaded):
-    wanted, turns, count = recipe(loaded), Turns(), iter(range(99))
+    wanted, count = recipe(loaded), iter(range(99))
 
     def break_second_step(*_):
         if next(count) == 1:
@@ -173,21 +181,20 @@ def test_an_error_in_the_middle_reaches_the_caller_and_leaves_the_next_round_exa
         loaded.pipe.unet.register_forward_pre_hook(break_second_step),
         pytest.raises(ValueError, match="a module broke"),
     ):
-        pictures(loaded, [wanted], turns)
-    assert pictures(loaded, [wanted], turns) == before
+        pictures(loaded, [wanted])
+    assert pictures(loaded, [wanted]) == before
 
 
 def test_memory_running_out_is_said_in_a_sentence_that_names_what_to_lower(loaded):
     def allocate_a_petabyte(*_):
         torch.empty(1 << 50, dtype=torch.uint8)
 
-    turns = Turns()
     with (
         loaded.pipe.unet.register_forward_pre_hook(allocate_a_petabyte),
         pytest.raises(CapacityError, match=r"Memory ran out at 32x32 with 4 pictures at a time\. Lower"),
     ):
-        pictures(loaded, [recipe(loaded)], turns)
-    assert len(pictures(loaded, [recipe(loaded)], turns)) == 1
+        pictures(loaded, [recipe(loaded)])
+    assert len(pictures(loaded, [recipe(loaded)])) == 1
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
@@ -256,17 +263,17 @@ def test_an_operation_without_a_deterministic_kernel_is_said_with_what_to_do(tin
 )
 def test_a_recipe_that_cannot_be_followed_is_refused_before_any_work(loaded, changes, kind, words):
     with pytest.raises(kind, match=words):
-        engine.generate(loaded, [recipe(loaded, **changes)], Turns())
+        engine.generate(loaded, [recipe(loaded, **changes)])
 
 
 def test_an_empty_round_is_refused(loaded):
     with pytest.raises(InputError, match="at least one"):
-        engine.generate(loaded, [], Turns())
+        engine.generate(loaded, [])
 
 
 def test_clones_share_weights_but_no_scheduler_state(loaded):
     one, other = (clone(loaded.pipe, "EulerDiscreteScheduler") for _ in range(2))
-    assert one.unet is other.unet is loaded.pipe.unet
+    assert one.unet.conv_in is other.unet.conv_in is loaded.pipe.unet.conv_in
     one.scheduler.set_timesteps(3)
     assert other.scheduler.num_inference_steps is None
     assert loaded.pipe.scheduler.num_inference_steps != 3 or type(loaded.pipe.scheduler) is not type(one.scheduler)

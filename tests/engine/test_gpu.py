@@ -13,7 +13,6 @@ import torch
 
 from pipeline_utils.engine import call, engine
 from pipeline_utils.engine.events import Step
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.models import devices
 from pipeline_utils.models.runtime import Device
@@ -65,11 +64,11 @@ def test_a_step_is_told_after_the_gpu_was_followed(family, tmp_path, monkeypatch
     loaded, log = load(getattr(tiny, f"tiny_{family}")(tmp_path / family)), []
     monkeypatch.setattr(devices, "keep_pace", lambda device: log.append(str(device)))
     asked = [recipe(loaded, lanes=1)]
-    engine.make(loaded, asked, Turns(), threading.Event(), False, log.append)
+    engine.make(loaded, asked, threading.Event(), False, log.append)
     assert is_made(log.pop())
-    assert len(log) == 2 * engine.steps(loaded, asked)
-    assert set(log[::2]) == {"cpu"}
-    assert all(isinstance(event, Step) for event in log[1::2])
+    steps = [at for at, entry in enumerate(log) if isinstance(entry, Step)]
+    assert len(steps) == engine.steps(loaded, asked)
+    assert [log[at - 1] for at in steps] == ["cpu"] * len(steps)
 
 
 def test_shortages_are_those_of_the_allocator_and_a_cpu_has_none(monkeypatch):
@@ -93,10 +92,10 @@ class Short:
 
 
 def test_pictures_in_whose_call_memory_was_short_are_made_again(loaded, monkeypatch):
-    wanted = [recipe(loaded, seed) for seed in range(6)]
+    wanted = [recipe(loaded, seed, lanes=1) for seed in range(2)]
     before = pictures(loaded, wanted)
     Short(loaded, monkeypatch, 1)
-    events = list(engine.generate(loaded, wanted, Turns()))
+    events = list(engine.generate(loaded, wanted))
     assert [e.done for e in events if isinstance(e, Step)] == [1, 2, 3, 1, 2, 3, 4, 5, 6]
     assert [e.image.tobytes() for e in events if is_made(e)] == before
     assert not any("memory_was_short" in e.fingerprint for e in events if is_made(e))
@@ -104,8 +103,9 @@ def test_pictures_in_whose_call_memory_was_short_are_made_again(loaded, monkeypa
 
 def test_pictures_for_which_memory_stays_short_say_so_in_their_fingerprint(loaded, monkeypatch):
     Short(loaded, monkeypatch, 1, 4)
-    made = [e for e in engine.generate(loaded, [recipe(loaded, seed) for seed in range(6)], Turns()) if is_made(e)]
-    assert [e.fingerprint.get("memory_was_short") for e in made] == [True] * 4 + [None] * 2
+    wanted = [recipe(loaded, seed, lanes=1) for seed in range(2)]
+    made = [e for e in engine.generate(loaded, wanted) if is_made(e)]
+    assert [e.fingerprint.get("memory_was_short") for e in made] == [True, None]
 
 
 def test_memory_that_was_short_for_others_between_two_steps_makes_nothing_again(loaded, monkeypatch):
@@ -115,7 +115,7 @@ def test_memory_that_was_short_for_others_between_two_steps_makes_nothing_again(
         short.refused += 1
         steps.append(event)
 
-    engine.make(loaded, [recipe(loaded)], Turns(), threading.Event(), False, others)
+    engine.make(loaded, [recipe(loaded)], threading.Event(), False, others)
     assert len(steps) == 3 + 1
     assert "memory_was_short" not in steps[-1].fingerprint
 
@@ -142,7 +142,7 @@ def test_a_round_that_is_stopped_leaves_no_offloaded_part_on_the_gpu(loaded, mon
     wanted = recipe(offloaded, num_inference_steps=8, offload="model")
     before, stop = pictures(offloaded, [wanted]), threading.Event()
     places.clear()
-    for _ in engine.generate(offloaded, [wanted], Turns(), stop):
+    for _ in engine.generate(offloaded, [wanted], stop):
         stop.set()
     assert "cpu:0" in places
     assert places[-1] == "cpu"

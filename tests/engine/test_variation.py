@@ -8,7 +8,6 @@ import torch
 
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import slerp
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.recipe.rounds import variations
@@ -66,7 +65,7 @@ def test_a_variation_repeats_with_every_sampler_and_keeps_the_noise_of_its_own_s
     assert first[1:] == second
     nearly = pictures(loaded, [between(pick, 9, 1e-9)])
     assert apart(nearly[0], first[0]) < 0.5  # the steps draw what those of the pick draw
-    calls = engine.calls([pick, between(pick, 9, 0.4)])
+    calls = engine.calls(loaded, [pick, between(pick, 9, 0.4)])
     assert calls == [[0, 1]]
 
 
@@ -115,4 +114,4 @@ def test_a_model_that_draws_noise_in_several_places_refuses_variations(tmp_path)
     loaded = load(tiny.tiny_unclip(tmp_path / "unclip"))
     wanted = between(recipe(loaded, 5), 9, 0.5)
     with pytest.raises(InputError, match=r"^variation_seed: 9 is not accepted; .* makes no variations"):
-        engine.generate(loaded, [wanted], Turns())
+        engine.generate(loaded, [wanted])

@@ -12,7 +12,7 @@ from pipeline_utils.engine import engine, zero_gpu
 from pipeline_utils.engine.events import Finished, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.engine.stops import Stop, Stopped, Turns
+from pipeline_utils.engine.stops import Stop, Stopped
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import runtime
 from pipeline_utils.proof.replay import verify
@@ -60,12 +60,12 @@ def loans(monkeypatch):
 
 def played(make, models, recipes, stop=None) -> list:
     events = []
-    make(models.in_memory(), recipes, Turns(), stop or Stop(), False, events.append)
+    make(models.in_memory(), recipes, stop or Stop(), False, events.append)
     return events
 
 
 def test_a_borrowed_gpu_makes_the_same_pictures(models, recipes):
-    own = [e.image.tobytes() for e in engine.generate(models.in_memory(), recipes, Turns()) if isinstance(e, Finished)]
+    own = [e.image.tobytes() for e in engine.generate(models.in_memory(), recipes) if isinstance(e, Finished)]
     borrowed = played(zero_gpu.lent(models), models, recipes)
     assert [e.image.tobytes() for e in borrowed if isinstance(e, Finished)] == own
 
@@ -73,14 +73,14 @@ def test_a_borrowed_gpu_makes_the_same_pictures(models, recipes):
 def test_the_gpu_is_borrowed_once_for_each_pipeline_call_of_a_round(models, recipes, loans):
     make = zero_gpu.lent(models)
     played(make, models, recipes)
-    assert len(loans) == len(engine.calls(recipes))
+    assert len(loans) == len(engine.calls(models.in_memory(), recipes, most=1))
     loans.clear()
     many = [replace(recipes[0], seed=seed, lanes=2) for seed in range(50)]
     events = played(make, models, many)
     assert loans == [zero_gpu.seconds(many[:2])] * 25  # what is asked for does not grow with the round
     assert [e.index for e in events if isinstance(e, Finished)] == list(range(50))
     assert [(e.done, e.total) for e in events if isinstance(e, Step)] == [(n, 50) for n in range(1, 51)]
-    alone = engine.generate(models.in_memory(), many, Turns())
+    alone = engine.generate(models.in_memory(), many)
     shown = [(e.index, e.image.tobytes()) for e in alone if isinstance(e, Finished)]
     assert [(e.index, e.image.tobytes()) for e in events if isinstance(e, Finished)] == shown
 
@@ -98,7 +98,7 @@ def test_lanes_are_tried_out_once_inside_the_first_loan(models, recipes, loans, 
     for _ in range(2):
         played(make, models, recipes)
     assert tried == [4]
-    assert len(loans) == 2 * len(engine.calls(recipes))
+    assert len(loans) == 2 * len(engine.calls(models.in_memory(), recipes, most=1))
     assert loans[0] > max(loans[1:])  # only the first asks for the time that trying takes
 
 
@@ -141,7 +141,7 @@ def test_an_error_in_the_forked_process_is_its_own_sentence_here(models, recipes
 
 def test_everything_that_crosses_to_the_forked_process_and_back_can_be_pickled(models, recipes):
     assert pickle.loads(pickle.dumps(recipes)) == recipes
-    for event in engine.generate(models.in_memory(), recipes, Turns()):
+    for event in engine.generate(models.in_memory(), recipes):
         again = pickle.loads(pickle.dumps(event))
         if isinstance(event, Finished):
             assert again.image.tobytes() == event.image.tobytes()
@@ -157,7 +157,7 @@ def test_stop_ends_a_borrowed_round(models, recipes):
         stop.set()
 
     with pytest.raises(Stopped):
-        zero_gpu.lent(models)(models.in_memory(), recipes, Turns(), stop, False, emit)
+        zero_gpu.lent(models)(models.in_memory(), recipes, stop, False, emit)
     assert len(events) <= 2  # one was on its way when the stop came
 
 

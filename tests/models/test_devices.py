@@ -11,7 +11,6 @@ import torch
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import arguments, slerp
 from pipeline_utils.engine.script import as_python
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import devices, runtime
 from pipeline_utils.models.load_errors import ran_out
@@ -209,7 +208,7 @@ def test_a_recipe_with_noise_of_a_gpu_that_is_not_here_is_refused(loaded, kind):
     with pytest.raises(
         InputError, match=f"noise_device: '{kind}' is not accepted; there is no {devices.GPUS[kind]} here"
     ):
-        engine.generate(loaded, [recipe(loaded, noise_device=kind)], Turns())
+        engine.generate(loaded, [recipe(loaded, noise_device=kind)])
 
 
 @pytest.mark.parametrize("kind", devices.GPUS)

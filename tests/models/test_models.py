@@ -17,8 +17,8 @@ from pipeline_utils.errors import ModelError
 from pipeline_utils.models import runtime, sources
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.settings import Settings
-from tests.engine.test_turns import wait_until
 from tests.making import load, pictures, recipe
+from tests.running import wait_until
 from tests.tiny import tiny_sd
 
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import InputError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.catalog import SAMPLERS
@@ -72,7 +71,7 @@ def recipes(loaded: runtime.Loaded, seeds, **changes) -> list[Recipe]:
 
 
 def made(loaded: runtime.Loaded, asked: list[Recipe]) -> list[np.ndarray]:
-    events = engine.generate(loaded, asked, Turns())
+    events = engine.generate(loaded, asked)
     found = {event.index: np.asarray(event.image) for event in events if isinstance(event, engine.Finished)}
     return [found[index] for index in range(len(asked))]
 
@@ -109,7 +108,7 @@ def test_every_class_gives_the_pixels_of_plain_diffusers(load, kind):
 @pytest.mark.parametrize("kind", CALLS)
 def test_every_class_reports_as_many_steps_as_it_announces(load, kind):
     loaded = load(kind)
-    events = list(engine.generate(loaded, recipes(loaded, [1, 2, 3]), Turns()))
+    events = list(engine.generate(loaded, recipes(loaded, [1, 2, 3])))
     steps = [event for event in events if isinstance(event, engine.Step)]
     assert [step.done for step in steps] == list(range(1, steps[-1].total + 1))
 

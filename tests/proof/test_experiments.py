@@ -11,7 +11,8 @@ import pytest
 import torch
 from diffusers import DDIMPipeline
 
-from pipeline_utils.engine.stops import Stopped, Turns
+from pipeline_utils.engine.model_thread import MODEL
+from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import CapacityError, PictureError, UserError
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.proof import experiments
@@ -216,19 +217,18 @@ def test_an_operation_without_a_deterministic_kernel_is_named(model):
 
 def test_a_switch_of_the_whole_process_waits_for_others_and_they_for_it(loaded):
     """While determinism is switched on, no step of anybody else runs."""
-    turns, states = Turns(), []
-    model = SharedModel(loaded, turns)
-    visitor = threading.current_thread()
+    states = []
+    model = SharedModel(loaded)
 
-    def watch(*_):
-        if threading.current_thread() is not visitor:
+    def watch(_, inputs):
+        if len(inputs[0]) == 8:  # the visitor's calls are of 4 lanes, the experiment's of one picture
             states.append(torch.are_deterministic_algorithms_enabled())
 
-    wanted = recipe(loaded, num_inference_steps=30)
-    alone = pictures(loaded, [wanted])
+    wanted = [recipe(loaded, seed, num_inference_steps=30) for seed in range(4)]
+    alone = pictures(loaded, wanted)
     with loaded.pipe.unet.register_forward_pre_hook(watch):
         made: list[list[bytes]] = []
-        thread = threading.Thread(target=lambda: made.append(pictures(loaded, [wanted], turns)))
+        thread = threading.Thread(target=lambda: made.append(pictures(loaded, wanted)))
         thread.start()
         BY_ID["full-determinism"].run(model)
         thread.join(60)
@@ -236,26 +236,25 @@ def test_a_switch_of_the_whole_process_waits_for_others_and_they_for_it(loaded):
     assert states == [False] * 30
 
 
-def test_experiments_take_turns_with_visitors(loaded):
-    turns = Turns()
-    model = SharedModel(loaded, turns)
+def test_experiments_share_the_model_with_visitors(loaded):
+    model = SharedModel(loaded)
     wanted = recipe(loaded, num_inference_steps=20)
     alone, made = pictures(loaded, [wanted]), []
-    thread = threading.Thread(target=lambda: made.append(pictures(loaded, [wanted], turns)))
+    thread = threading.Thread(target=lambda: made.append(pictures(loaded, [wanted])))
     thread.start()
     assert BY_ID["cpu-generator"].run(model).ok
     thread.join(60)
     assert made == [alone]
 
 
-def test_an_experiment_can_be_stopped_and_leaves_the_turn_free(loaded):
+def test_an_experiment_can_be_stopped_and_leaves_the_model_free(loaded):
     model = SharedModel(loaded)
     model.stop.set()
     for name in ("no-generator", "full-determinism", "slots", "under-load"):
         with pytest.raises(Stopped):
             BY_ID[name].run(model)
-    assert model.turns.waiting == 0
-    assert len(pictures(loaded, [recipe(loaded)], model.turns)) == 1
+    assert MODEL.under_way == 0
+    assert len(pictures(loaded, [recipe(loaded)])) == 1
 
 
 def test_all_experiments_are_told_one_by_one_and_a_failure_stops_none(model):

@@ -13,7 +13,6 @@ from pipeline_utils.api import endpoints
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import lanes_agree
 from pipeline_utils.engine.events import Finished, Refused
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.errors import UserError
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.running import Player
@@ -82,7 +81,7 @@ def test_a_picture_that_is_no_number_is_refused_and_the_rest_of_the_round_goes_o
     recipes = [recipe(loaded, seed, num_inference_steps=2, lanes=3) for seed in range(3)]
     sound = pictures(loaded, recipes)
     with spoiled(loaded.pipe, part, number, 3):
-        events = list(engine.generate(loaded, recipes, Turns(), previews=True))
+        events = list(engine.generate(loaded, recipes, previews=True))
     found = {event.index: event.image.tobytes() for event in events if isinstance(event, Finished)}
     assert found == {0: sound[0], 2: sound[2]}
     (refused,) = [event for event in events if isinstance(event, Refused)]
@@ -96,7 +95,7 @@ def test_a_variation_that_is_no_number_is_refused(tiny_sd_folder):
     recipes = [recipe(loaded, 5, variation_seed=n, variation_strength=0.3, lanes=2) for n in (7, 8)]
     sound = pictures(loaded, recipes)
     with spoiled(loaded.pipe, "vae.decoder", float("nan"), 2):
-        events = list(engine.generate(loaded, recipes, Turns()))
+        events = list(engine.generate(loaded, recipes))
     assert [event.image.tobytes() for event in events if isinstance(event, Finished)] == sound[:1]
     assert [event.index for event in events if isinstance(event, Refused)] == [1]
 

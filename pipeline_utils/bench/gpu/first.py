@@ -17,7 +17,7 @@ from pipeline_utils.bench.gpu.work import bits as bits_of
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import lanes_agree
 from pipeline_utils.engine.events import Finished, Step
-from pipeline_utils.engine.stops import Stop, Turns
+from pipeline_utils.engine.stops import Stop
 from pipeline_utils.errors import CapacityError
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Loaded
@@ -131,7 +131,7 @@ def second_round(work: Work) -> Iterator[Row]:
     usual = 0.0
     for number in range(1, 4):
         times = [time.perf_counter()]
-        for event in engine.generate(loaded, recipes(loaded, loaded.lanes), Turns()):
+        for event in engine.generate(loaded, recipes(loaded, loaded.lanes)):
             if isinstance(event, Step):
                 times.append(time.perf_counter())
         usual = usual or (times[-1] - times[1]) / (len(times) - 2)
@@ -140,16 +140,14 @@ def second_round(work: Work) -> Iterator[Row]:
 
 def visitors_and_stop(work: Work) -> Iterator[Row]:
     """Three visitors, one of whom stops after two steps: the others' pictures equal those made alone."""
-    loaded, turns = work.load("sd15"), Turns()
+    loaded = work.load("sd15")
     asked = [recipes(loaded, loaded.lanes, first_seed=10 * visitor) for visitor in range(3)]
     alone = [played(loaded, each) for each in asked]
     found: list[dict[int, str]] = [{}, {}]
-    threads = [
-        threading.Thread(target=lambda at=at: found[at].update(played(loaded, asked[at], turns))) for at in range(2)
-    ]
+    threads = [threading.Thread(target=lambda at=at: found[at].update(played(loaded, asked[at]))) for at in range(2)]
     for thread in threads:
         thread.start()
-    pictures, step, until = _stopped(loaded, asked[2], turns)
+    pictures, step, until = _stopped(loaded, asked[2])
     for thread in threads:
         thread.join()
     yield {
@@ -165,7 +163,7 @@ def offload(work: Work) -> Iterator[Row]:
     loaded = work.load("sd15", device=work.start(offload="model"))
     asked = recipes(loaded, loaded.lanes)
     before = played(loaded, asked)
-    pictures, _, _ = _stopped(loaded, asked, Turns())
+    pictures, _, _ = _stopped(loaded, asked)
     tidy()
     held = 0 if work.toy else torch.cuda.memory_allocated() / 2**20
     after = played(loaded, asked)
@@ -176,10 +174,10 @@ def offload(work: Work) -> Iterator[Row]:
     }
 
 
-def _stopped(loaded: Loaded, asked: list, turns: Turns) -> tuple[int, float, float]:
+def _stopped(loaded: Loaded, asked: list) -> tuple[int, float, float]:
     """A round that is stopped after two steps: (pictures that came, seconds of the second step, and until its end)."""
     stop, times, pictures = Stop(), [], 0
-    for event in engine.generate(loaded, asked, turns, stop):
+    for event in engine.generate(loaded, asked, stop):
         times.append(time.perf_counter())
         pictures += isinstance(event, Finished)
         if len(times) == 2:

@@ -23,7 +23,6 @@ from pipeline_utils.bench.gpu.work import (
     said,
     tidy,
 )
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models.runtime import Loaded
 
 # Seconds for four pictures: what the arithmetic takes at 790 TFLOP/s, and what is aimed at.
@@ -163,10 +162,9 @@ def visitors(work: Work) -> Iterator[Row]:
     base = 0.0
     for count in (1, 4, 16):
         found: list[dict[int, str]] = [{} for _ in range(count)]
-        turns = Turns()
 
-        def visit(at: int, found=found, turns=turns) -> None:
-            found[at].update(played(loaded, asked[at], turns))
+        def visit(at: int, found=found) -> None:
+            found[at].update(played(loaded, asked[at]))
 
         threads = [threading.Thread(target=visit, args=(at,)) for at in range(count)]
         start = time.perf_counter()

@@ -16,7 +16,6 @@ from pipeline_utils.bench.gpu.models import build
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.call import arguments, call_pipe, clone
 from pipeline_utils.engine.events import Finished
-from pipeline_utils.engine.stops import Turns
 from pipeline_utils.models import runtime
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.recipe.recipe import Recipe
@@ -63,9 +62,9 @@ def numbers(loaded: Loaded, asked: Sequence[Recipe]) -> np.ndarray:
     return np.stack(found)
 
 
-def played(loaded: Loaded, asked: Sequence[Recipe], turns: Turns | None = None) -> dict[int, str]:
+def played(loaded: Loaded, asked: Sequence[Recipe]) -> dict[int, str]:
     """A round through the engine: the bits of each picture that came out, by its index."""
-    events = engine.generate(loaded, asked, turns or Turns())
+    events = engine.generate(loaded, asked)
     return {event.index: bits(np.asarray(event.image)) for event in events if isinstance(event, Finished)}
 
 

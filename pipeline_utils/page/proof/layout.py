@@ -79,7 +79,7 @@ def _told(
 
     def work(emit: Callable, stop: threading.Event) -> None:
         with studio.models.use(studio.models.current, stop) as loaded:
-            for event in run(plan, SharedModel(loaded, studio.turns, stop)):
+            for event in run(plan, SharedModel(loaded, stop)):
                 emit((*event, loaded))
 
     if gpu_is_lent():

@@ -1,0 +1,61 @@
+"""Which sizes of a call give the same bits on this device as the size a recipe is made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline_utils.errors import UserError
+from pipeline_utils.files import writing
+
+MIXED = "mixed"  # instead of a number of pictures: the recipe's own, but of several visitors, so in other slots
+_log = logging.getLogger(__name__)
+
+
+class Shapes:
+    """What was tried, bit by bit, with one model. It is remembered where there is a file for it.
+
+    about: everything that may change which sizes agree: the fingerprint, the weights, the number format.
+    """
+
+    def __init__(self, file: Path | None = None, about: Mapping[str, object] | None = None) -> None:
+        self._file, self._about = file, dict(about or {})
+        text = json.dumps(self._about, sort_keys=True)
+        self._name = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._calls: dict[str, dict[str, bool]] = self._read().get(self._name, {}).get("calls", {})
+        self.seconds: dict[str, float] = {}  # of the plain call, the fastest that was seen
+
+    def agree(self, call: str, pictures: int | str) -> bool | None:
+        """Does `call` give the same bits with so many pictures? None: it was not tried yet."""
+        return self._calls.get(call, {}).get(str(pictures))
+
+    def learn(self, call: str, pictures: int | str, agree: bool) -> None:
+        self._calls.setdefault(call, {})[str(pictures)] = agree
+        if self._file is None:
+            return
+        known = self._read()
+        known[self._name] = {"about": self._about, "calls": self._calls}
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with writing(self._file) as stream:
+                stream.write(json.dumps(known, indent=1).encode())
+        except (OSError, UserError) as error:  # it is tried again after the next start
+            _log.warning("What was learnt about equal calls is not kept: %s", error)
+
+    def table(self) -> list[tuple[str, list[str], list[str]]]:
+        """For each kind of call what it is, the sizes that agree, and those that do not."""
+        return [
+            (call, [size for size, same in tried.items() if same], [size for size, same in tried.items() if not same])
+            for call, tried in sorted(self._calls.items())
+        ]
+
+    def _read(self) -> dict:
+        with suppress(OSError, ValueError):
+            found = json.loads(self._file.read_text("utf-8")) if self._file else {}
+            if isinstance(found, dict):
+                return found
+        return {}
