@@ -163,7 +163,13 @@ def measure(model: str, repeats: int, busy: bool) -> int:
     }
     with ExitStack() as stack:
         run = Speed(model, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
+        here, own = run.default["fingerprint"], run.default["settings"]
+        told = ", ".join(f"{name} {value}" for name, value in own.items())
+        print(f"{run.spec.title}, {LANES} pictures, {told}, medians of {repeats} turns")
+        print(f"by default {run.default['dtype']}, {run.default['lanes']} lanes; the script float32, {LANES} lanes")
+        print(f"torch {here['torch']}, {here['threads']} threads, {here['device']}")
         for turn in range(repeats):
+            print(f"turn {turn + 1}", flush=True)
             alone = run.rounds(turn) if busy else {}
             with _neighbour() if busy else nullcontext():
                 found = run.rounds(turn)
@@ -175,11 +181,6 @@ def measure(model: str, repeats: int, busy: bool) -> int:
                     row.pairs.append((found[script, which], found[who, which]))
             for who, row in slower.items() if busy else ():
                 row.pairs.append((found[who, "first"], alone[who, "first"]))
-        here, own = run.default["fingerprint"], run.default["settings"]
-        told = ", ".join(f"{name} {value}" for name, value in own.items())
-        print(f"{run.spec.title}, {LANES} pictures, {told}, medians of {repeats} turns")
-        print(f"by default {run.default['dtype']}, {run.default['lanes']} lanes; the script float32, {LANES} lanes")
-        print(f"torch {here['torch']}, {here['threads']} threads, {here['device']}")
         print("| work | ratio | goal | met | medians |")
         print("|---|---|---|---|---|")
         for row in (*(slower.values() if busy else ()), *first.values(), *second.values(), company, cost, newcomer):
