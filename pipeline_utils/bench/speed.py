@@ -2,15 +2,18 @@
 
 Script and app have a process each, and take turns: a ratio is of two neighbours in time, and the median of all
 turns is told. All run on the CPU. The script is always in float32; the app is once as the script, and once as it
-starts by default.
+starts by default. On a machine that is not quiet the ratios mean little: threads that wait for each other can lose
+far more to others' work in one process than in another. So what others do between the turns is told too.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -26,6 +29,7 @@ from pipeline_utils.proof.comparison import differing_pixels
 
 LANES = 4  # of the script, whose calls are of four pictures
 VISITORS, ROUNDS = 8, 2  # that come together, and that each of them makes
+QUIET = 0.2  # cores that others may keep busy
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # never longer than this process
 
 
@@ -161,6 +165,7 @@ def measure(model: str, repeats: int, busy: bool) -> int:
             ("script", "the script's round one", None),
         )
     }
+    others: list[float | None] = []
     with ExitStack() as stack:
         run = Speed(model, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
         here, own = run.default["fingerprint"], run.default["settings"]
@@ -170,6 +175,7 @@ def measure(model: str, repeats: int, busy: bool) -> int:
         print(f"torch {here['torch']}, {here['threads']} threads, {here['device']}")
         for turn in range(repeats):
             print(f"turn {turn + 1}", flush=True)
+            others.append(_others())
             alone = run.rounds(turn) if busy else {}
             with _neighbour() if busy else nullcontext():
                 found = run.rounds(turn)
@@ -181,12 +187,31 @@ def measure(model: str, repeats: int, busy: bool) -> int:
                     row.pairs.append((found[script, which], found[who, which]))
             for who, row in slower.items() if busy else ():
                 row.pairs.append((found[who, "first"], alone[who, "first"]))
+        if None not in others:
+            cores = statistics.median(others)
+            quiet = "" if cores < QUIET else ": it was not quiet here, so the ratios mean little"
+            print(f"others kept {cores:.1f} of {os.cpu_count()} cores busy{quiet}")
         print("| work | ratio | goal | met | medians |")
         print("|---|---|---|---|---|")
         for row in (*(slower.values() if busy else ()), *first.values(), *second.values(), company, cost, newcomer):
             print(row)
         print(f"{run.differing} differing pixels of {run.pixels:,} between the script and the app as the script.")
     return 1 if run.differing else 0
+
+
+def _others() -> float | None:
+    """How many cores others keep busy, while nothing of this measurement runs; None where /proc does not tell."""
+
+    def ticks() -> np.ndarray:  # user, nice, system, idle, waiting for disks, interrupts (2), stolen
+        return np.array(Path("/proc/stat").read_text().split()[1:9], dtype=int)
+
+    try:
+        before = ticks()
+        time.sleep(0.5)
+        spent = ticks() - before
+    except OSError:
+        return None
+    return (os.cpu_count() or 1) * float(1 - spent[3:5].sum() / spent.sum())
 
 
 @contextmanager
