@@ -1,7 +1,7 @@
 """Calls of a heavy part of the model that wait, made as one where that gives each the bits it has by itself.
 
 A recipe says how many pictures are in the plain call whose bits it promises, its lanes. A call of another number is
-made beside the plain ones the first time, and compared bit by bit; only what was equal is used from then on. Where no
+made beside the plain ones at first, and compared bit by bit; only what was equal is used from then on. Where no
 other number agrees, the pictures of several visitors fill a call of the plain size, and where not even the place in
 it is indifferent, every call is the plain one.
 """
@@ -108,6 +108,10 @@ class Answer:
     @property
     def finite(self) -> bool:
         return all(bool(each.isfinite().all()) for each in self.leaves if isinstance(each, torch.Tensor))
+
+    @property
+    def numbers(self) -> int:
+        return sum(each.numel() for each in self.leaves if isinstance(each, torch.Tensor))
 
     @classmethod
     def joined(cls, answers: Sequence[Answer]) -> Answer:
@@ -252,7 +256,8 @@ def _made(calls: Sequence[Call]) -> list[Any]:
         if agree is None:
             found = plain()
             if all(answer.finite for answer in found):
-                shapes.learn(what, mark, _tried(lambda size=size: apart(first.cut(parts, size)), found, company.device))
+                agree = _tried(lambda size=size: apart(first.cut(parts, size)), found, company.device)
+                shapes.learn(what, mark, agree, sum(answer.numbers for answer in found))
             break
         if agree:
             found = apart(first.cut(parts, size))

@@ -13,6 +13,7 @@ from pipeline_utils.engine import engine, packing
 from pipeline_utils.engine.events import Refused
 from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.errors import CapacityError
+from pipeline_utils.models import shapes
 from pipeline_utils.models.shapes import MIXED, Shapes
 from tests import tiny
 from tests.making import load, pictures, plain, recipe, seeded
@@ -25,8 +26,9 @@ def model(tiny_sd_folder):
 
 
 @pytest.fixture
-def loaded(model):
-    """Of which nothing was tried yet."""
+def loaded(model, monkeypatch):
+    """Of which nothing was tried yet. A few equal numbers are enough here."""
+    monkeypatch.setattr(shapes, "ENOUGH", 1)
     return replace(model, shapes=Shapes())
 
 
@@ -196,30 +198,43 @@ def test_a_slow_model_is_asked_for_little_more_at_once_than_its_plain_call(loade
     assert set(sizes) == {8, 10}
 
 
+def test_one_difference_decides_and_many_equal_numbers_do():
+    """In halves, sums in another order are mostly rounded to the same number."""
+    found = Shapes()
+    for _ in range(3):
+        found.learn("unet", 5, True, shapes.ENOUGH // 4)
+        assert found.agree("unet", 5) is None
+    found.learn("unet", 6, False, 1)
+    assert found.agree("unet", 6) is False
+    found.learn("unet", 5, True, shapes.ENOUGH // 4)
+    assert found.agree("unet", 5) is True
+
+
 def test_what_was_tried_is_remembered_for_this_device_and_these_weights_alone(tmp_path):
     file = tmp_path / "cache" / "shapes.json"
-    Shapes(file, {"device": "one"}).learn("unet", 5, True)
-    Shapes(file, {"device": "other"}).learn("unet", 5, False)
+    Shapes(file, {"device": "one"}).learn("unet", 5, True, 2**18)
+    Shapes(file, {"device": "other"}).learn("unet", 5, False, 1)
     assert Shapes(file, {"device": "one"}).agree("unet", 5) is True
     assert Shapes(file, {"device": "other"}).agree("unet", 5) is False
     assert Shapes(file, {"device": "third"}).agree("unet", 5) is None
     for broken in ("", "[]", "{", '{"a": 1}', "\udc80"):
         file.write_bytes(broken.encode("utf-8", "surrogateescape"))
-        shapes = Shapes(file, {"device": "one"})
-        assert shapes.agree("unet", 5) is None
-        shapes.learn("unet", 5, True)
+        found = Shapes(file, {"device": "one"})
+        assert found.agree("unet", 5) is None
+        found.learn("unet", 5, True, 2**18)
     assert json.loads(file.read_text())
 
 
 def test_a_file_that_cannot_be_written_is_done_without(tmp_path, caplog):
     (tmp_path / "cache").write_text("no folder")
-    shapes = Shapes(tmp_path / "cache" / "shapes.json", {})
-    shapes.learn("unet", 5, True)
-    assert shapes.agree("unet", 5)
+    found = Shapes(tmp_path / "cache" / "shapes.json", {})
+    found.learn("unet", 5, True, 2**18)
+    assert found.agree("unet", 5)
     assert "is not kept" in caplog.text
 
 
-def test_a_loaded_model_remembers_in_the_cache_folder(tiny_sd_folder, tmp_path):
+def test_a_loaded_model_remembers_in_the_cache_folder(tiny_sd_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "ENOUGH", 1)
     sizes = []
     for _ in range(2):
         loaded = load(tiny_sd_folder, data=tmp_path)
