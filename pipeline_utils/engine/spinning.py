@@ -39,9 +39,9 @@ class Spinning:
         if self.asleep:  # perhaps the neighbour is gone
             self._second_set.set()
             self._second_set = None
+            self._again = min(2 * self._again, _LATEST)
         elif torch.get_num_threads() * self._seconds - self._used > TAKEN * self._seconds and sys.platform == "linux":
             self._sleep()
-            self._again = min(2 * self._again, _LATEST)
         else:
             self._again = _AGAIN
         self._seconds = self._used = 0.0
