@@ -22,7 +22,7 @@ import torch
 from diffusers import AutoencoderKL, SchedulerMixin
 
 from pipeline_utils.engine.model_thread import asked
-from pipeline_utils.engine.packing import Call, Company
+from pipeline_utils.engine.packing import Call, Company, once_for_each_text
 from pipeline_utils.models import devices
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
 from pipeline_utils.models.load_errors import ran_out
@@ -68,7 +68,7 @@ def _stand_in(name: str, part: torch.nn.Module, company: Company) -> torch.nn.Mo
         def ask(*args, **kwargs):
             if isinstance(part, AutoencoderKL):
                 kwargs.pop("generator", None)  # which it does not read
-            return asked(Call(name, function, signature, args, kwargs, company, lifted))
+            return once_for_each_text(Call(name, function, signature, args, kwargs, company, lifted), asked)
 
         return ask
 

@@ -12,10 +12,12 @@ import hashlib
 import inspect
 import itertools
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
@@ -25,8 +27,10 @@ from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.shapes import MIXED, Shapes
 
 MOST = 16  # pictures in one call
+TEXTS = 64  # embeddings that are kept, so that a visitor's next round need not ask for the same words
 FAST = 0.25  # seconds; what takes longer fills the machine already, so more pictures only take more memory
 _SHARED = ("img_ids", "txt_ids")  # Flux: places of patches and words, the same for every picture
+_texts: WeakKeyDictionary[torch.nn.Module, OrderedDict[tuple, Answer]] = WeakKeyDictionary()
 _PLAIN = (type(None), bool, int, float, str, torch.dtype)
 
 
@@ -172,9 +176,12 @@ class _Rows:
         pictures = next(iter(parts.values())).shape[1]
         leaves = [parts[at].flatten(0, 1) if at in parts else leaf for at, leaf in enumerate(self.leaves)]
         bound = inspect.BoundArguments(self.call.signature, tree_unflatten(leaves, self._form))
-        found, form = tree_flatten(self.call.function(*bound.args, **bound.kwargs))
+        return self.split(self.call.function(*bound.args, **bound.kwargs), pictures)
+
+    def split(self, answer: Any, pictures: int) -> Answer:
+        leaves, form = tree_flatten(answer)
         split = (self.groups, pictures)
-        return Answer([each.unflatten(0, split) if isinstance(each, torch.Tensor) else each for each in found], form)
+        return Answer([each.unflatten(0, split) if isinstance(each, torch.Tensor) else each for each in leaves], form)
 
     def cut(self, parts: dict[int, torch.Tensor], size: int) -> Answer:
         """The same from calls of exactly `size` pictures, the last of which is filled up."""
@@ -187,6 +194,29 @@ class _Rows:
                 company.took(self.what, time.perf_counter() - began)
             answers.append(answer.of(0, min(size, pictures - start)))
         return Answer.joined(answers)
+
+
+def once_for_each_text(call: Call, ask: Callable[[Call], Any]) -> Any:
+    """What `ask(call)` answers; of a text encoder, what it answered before to the same words."""
+    if call.rows is None or not call.name.startswith("text_encoder"):
+        return ask(call)
+    known = _texts.setdefault(call.function, OrderedDict())
+    rows = call.rows
+    words = [
+        (rows.key, *(_bytes(part[:, place]).cpu().numpy().tobytes() for part in rows.parts.values()))
+        for place in range(rows.pictures)
+    ]
+    if all(each in known for each in words):
+        for each in words:
+            known.move_to_end(each)
+        return Answer.joined([known[each] for each in words]).whole()
+    found = ask(call)
+    answer = rows.split(found, rows.pictures)
+    for place, each in enumerate(words):
+        known[each] = answer.of(place, place + 1)
+    while len(known) > TEXTS:
+        known.popitem(last=False)
+    return found
 
 
 def taken(waiting: Sequence[Call]) -> list[Call]:

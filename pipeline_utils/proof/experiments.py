@@ -5,21 +5,18 @@ Each makes one of their statements and tries it out with plain pipeline calls, o
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from huggingface_hub import snapshot_download
 
-from pipeline_utils.engine.stops import Stopped
-from pipeline_utils.errors import CapacityError, UserError
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.proof.comparison import differing_pixels, l_inf
+from pipeline_utils.proof.experiment import Experiment, Result
 from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
 
 if TYPE_CHECKING:
@@ -30,29 +27,6 @@ CIFAR = "google/ddpm-cifar10-32"
 CIFAR_FOLDER = "SECOND_ROUND_CIFAR"  # environment variable: a local copy of that model
 EXPECTED = 1491.1711  # sum of |pixels|, printed in the documentation
 TOLERANCE = 0.1  # "a similar, if not the same, result on whatever hardware and PyTorch version"
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """ok: True and False; None when the experiment cannot be run here. numbers: what was measured, by name."""
-
-    ok: bool | None
-    text: str
-    numbers: dict[str, float | int | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """statement: what is expected, in one sentence. code: the calls that matter, as one would type them."""
-
-    id: str
-    title: str
-    statement: str
-    code: str
-    run: Callable[[SharedModel], Result]
-
 
 EXPERIMENTS: list[Experiment] = []  # in the order of the page
 
@@ -66,24 +40,6 @@ def experiment(title: str, code: str) -> Callable:
         return function
 
     return add
-
-
-def run(experiments: Sequence[Experiment], model: SharedModel) -> Iterator[tuple[Experiment, Result | None]]:
-    """(experiment, None) before each, then with its result. Raises Stopped when told to stop."""
-    for experiment in experiments:
-        yield experiment, None
-        try:
-            result = experiment.run(model)
-        except Stopped:
-            raise
-        except CapacityError as error:
-            result = Result(None, f"Not available here: {error}")
-        except UserError as error:
-            result = Result(False, str(error))
-        except Exception as error:  # a finding too, about this model on this machine
-            _log.exception("The experiment %s failed.", experiment.id)
-            result = Result(False, f"It failed: {type(error).__name__}: {str(error)[:300]}")
-        yield experiment, result
 
 
 def total(images: np.ndarray) -> float:
@@ -229,6 +185,23 @@ def slots(model: SharedModel) -> Result:
     where = ", ".join(str(place + 1) for place in places)
     text = f"{count} differing pixels: alone, and as picture {where} of {lanes + 2}, {lanes} in one call."
     return Result(count == 0, text, {"differing pixels": count, "lanes": lanes})
+
+
+@experiment("Calls of other sizes", "pipe.unet(rows of 5 pictures)[: rows of 4] == pipe.unet(rows of 4 pictures)")
+def sizes(model: SharedModel) -> Result:
+    """A call of another size is made only after many numbers of it were the plain call's, bit for bit."""
+    lanes, tried = model.loaded.lanes, {}
+    plain = model.call(seeded(range(lanes)), [model.prompt] * lanes)
+    for count in (1, lanes + 1, 2 * lanes):
+        for place, picture in enumerate(model.make([model.recipe(seed) for seed in range(count)])[:lanes]):
+            tried[f"{count} pictures"] = differing_pixels(picture, np.round(plain[place] * 255).astype(np.uint8))
+    rows = [f"{call}: {told(yes)} agree, {told(no)} do not" for call, yes, no in model.loaded.shapes.table()]
+    text = f"{sum(tried.values())} differing pixels in rounds of {', '.join(tried)}. Seen so far: "
+    return Result(not any(tried.values()), text + ("; ".join(rows) or "no size often enough") + ".", tried)
+
+
+def told(names: list[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 @experiment("Three visitors at once", "three threads, one pipeline each, the same weights")

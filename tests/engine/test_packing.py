@@ -178,6 +178,40 @@ def test_a_call_that_fails_for_all_is_made_again_for_each_and_fails_only_who_spo
     assert isinstance(theirs, CapacityError | ValueError)
 
 
+def test_the_same_words_are_embedded_once(loaded):
+    asked = []
+
+    def watch(module, inputs):
+        asked.append(inputs[0].shape[0])
+
+    words = recipe(loaded, prompt="a lighthouse that nobody asked for"), recipe(loaded, 1, prompt="a cup, artsy")
+    with loaded.pipe.text_encoder.register_forward_pre_hook(watch):
+        first = pictures(loaded, [words[0]] * 4)
+        before = len(asked)
+        assert before
+        assert pictures(loaded, [words[0]] * 4) == first
+        assert len(asked) == before
+        pictures(loaded, [words[0]] * 3 + [words[1]])
+        assert len(asked) == before + 1  # the words of no prompt are known still
+    assert (
+        plain(
+            loaded,
+            prompt=[words[0].prompt] * 4,
+            generator=seeded(0, 0, 0, 0),
+            num_inference_steps=3,
+            guidance_scale=5.0,
+        )
+        == first
+    )
+
+
+def test_embeddings_are_not_kept_for_ever(loaded, monkeypatch):
+    monkeypatch.setattr(packing, "TEXTS", 3)
+    for number in range(5):
+        pictures(loaded, [recipe(loaded, prompt=f"a picture of number {number}")])
+    assert len(packing._texts[loaded.pipe.text_encoder]) == 3
+
+
 def test_numbers_that_are_none_prove_nothing(loaded):
     def spoil(module, inputs, output):
         output[0].fill_(float("nan"))

@@ -16,7 +16,8 @@ from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import CapacityError, PictureError, UserError
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.proof import experiments
-from pipeline_utils.proof.experiments import CIFAR_FOLDER, EXPERIMENTS, Experiment, Result, cifar, measure_ddim, run
+from pipeline_utils.proof.experiment import Experiment, Result, run
+from pipeline_utils.proof.experiments import CIFAR_FOLDER, EXPERIMENTS, cifar, measure_ddim
 from pipeline_utils.proof.shared_model import SharedModel, determinism, seeded
 from tests.making import load, pictures, recipe
 from tests.tiny import tiny_ddim, tiny_sd3, tiny_unclip
@@ -43,7 +44,7 @@ def test_an_experiment_comes_out_as_the_documentation_says(model, name):
 
 
 def test_every_experiment_has_words_code_and_a_name_of_its_own():
-    assert len(BY_ID) == len(EXPERIMENTS) == 14
+    assert len(BY_ID) == len(EXPERIMENTS) == 15
     for experiment in EXPERIMENTS:
         assert experiment.title
         assert experiment.statement.endswith(".")

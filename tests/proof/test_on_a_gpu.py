@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pipeline_utils.models import devices
-from pipeline_utils.proof.experiments import EXPERIMENTS, run
+from pipeline_utils.proof.experiment import run
+from pipeline_utils.proof.experiments import EXPERIMENTS
 from pipeline_utils.proof.shared_model import SharedModel
 from tests.making import load
 

@@ -18,7 +18,8 @@ from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.picture.picture import Lineage, Picture
-from pipeline_utils.proof.experiments import EXPERIMENTS, run
+from pipeline_utils.proof.experiment import run
+from pipeline_utils.proof.experiments import EXPERIMENTS
 from pipeline_utils.proof.replay import verify
 from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.proof.verdict import Claim

@@ -14,7 +14,8 @@ from pipeline_utils.api import session, under_way
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.stops import streamed
 from pipeline_utils.page.events import Page
-from pipeline_utils.proof.experiments import EXPERIMENTS, Experiment, Result, run
+from pipeline_utils.proof.experiment import Experiment, Result, run
+from pipeline_utils.proof.experiments import EXPERIMENTS
 from pipeline_utils.proof.shared_model import SharedModel
 from pipeline_utils.studio import Studio
 
