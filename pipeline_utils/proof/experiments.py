@@ -193,10 +193,10 @@ def sizes(model: SharedModel) -> Result:
     lanes, tried = model.loaded.lanes, {}
     plain = model.call(seeded(range(lanes)), [model.prompt] * lanes)
     for count in (1, lanes + 1, 2 * lanes):
-        for place, picture in enumerate(model.make([model.recipe(seed) for seed in range(count)])[:lanes]):
-            tried[f"{count} pictures"] = differing_pixels(picture, np.round(plain[place] * 255).astype(np.uint8))
+        made = np.stack(model.make([model.recipe(seed) for seed in range(count)])[:lanes])
+        tried[str(count)] = differing_pixels(made, plain[: len(made)])
     rows = [f"{call}: {told(yes)} agree, {told(no)} do not" for call, yes, no in model.loaded.shapes.table()]
-    text = f"{sum(tried.values())} differing pixels in rounds of {', '.join(tried)}. Seen so far: "
+    text = f"{sum(tried.values())} differing pixels in rounds of {', '.join(tried)} pictures. Seen so far: "
     return Result(not any(tried.values()), text + ("; ".join(rows) or "no size often enough") + ".", tried)
 
 
