@@ -20,30 +20,38 @@ with contextlib.suppress(ImportError):
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
-from pipeline_utils.models import runtime
 from pipeline_utils.page.page import build_page, launching
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import start_sweeping
 from pipeline_utils.studio import Studio
 
-if gpu_is_lent():
-    from pipeline_utils.engine import zero_gpu
 
-    settings = zero_gpu.limited(settings)
-try:
-    device = runtime.start(settings)
-    models = Models(settings, device)
-    models.preload()  # a model that cannot be had is known before the page opens
+@contextlib.contextmanager
+def starting():
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"Second Round cannot start. {error}")
+
+
+with starting():
+    if gpu_is_lent():
+        from pipeline_utils.engine import zero_gpu
+
+        settings = zero_gpu.limited(settings)
+    models = Models(settings)
+    if gpu_is_lent() or __name__ != "__main__":
+        models.preload()  # before the page, which is served by others then, or by a GPU that is lent afterwards
     settings = files.settle(settings)
     shelf = Shelf(settings.data / "pictures", make=False)  # where none can be made, there is one to look at
-except UserError as error:
-    sys.exit(f"Second Round cannot start. {error}")
 
-make = zero_gpu.lent(models) if gpu_is_lent() else None
-studio = Studio(settings, device, models, shelf, make)
+studio = Studio(settings, models, shelf, zero_gpu.lent(models) if gpu_is_lent() else None)
 studio.shelves.warm()
 start_sweeping(settings, studio.shelves)
 demo = build_page(studio)
 
 if __name__ == "__main__":
-    demo.launch(**launching(settings))
+    demo.launch(**launching(settings), prevent_thread_lock=True)
+    with starting():
+        models.preload()  # behind the open page: who asks for pictures meanwhile waits for it
+    demo.block_thread()

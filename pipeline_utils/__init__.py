@@ -29,6 +29,8 @@ page/        page: tabs and serving; edge: what stands before every request and 
 bench/       figures, as ratios of one run             training/   how the bundled model is made
 
 Imports go one way: errors, settings, files ◄ recipe ◄ picture, models ◄ engine, shelf ◄ proof, studio ◄ api ◄ page,
-command line. tests/test_imports.py holds it. What decides imports neither torch nor gradio. The tabs behind the
-first, tree, shelf, verify and proof, are known to the page by their names alone: one goes with its folder and its line.
+command line. tests/test_imports.py holds it. What decides imports neither torch nor gradio, and what the page is
+built of imports torch inside its functions: the page is there first, and the model is loaded behind it. The tabs
+behind the first, tree, shelf, verify and proof, are known to the page by their names alone: one goes with its folder
+and its line.
 """

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
+from pipeline_utils.engine.events import Event, Finished, LanesDisagree, Make, Refused, Step
 from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.stops import Stop, Stops, streamed
@@ -70,14 +70,17 @@ RoundEvent = Waiting | Started | Step | Made | Refused
 class Studio:
     """One for the process. Thread-safe: every visitor's round runs in a thread of its own."""
 
-    def __init__(
-        self, settings: Settings, device: Device, models: Models, shelf: Shelf, make: Make | None = None
-    ) -> None:
-        self.settings, self.device, self.models, self.shelf = settings, device, models, shelf
+    def __init__(self, settings: Settings, models: Models, shelf: Shelf, make: Make | None = None) -> None:
+        self.settings, self.models, self.shelf = settings, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
         self.stops = Stops()
         if make is not None:
             self.make = make
+
+    @property
+    def device(self) -> Device:
+        """Where models run. Who asks before torch has started waits for it."""
+        return self.models.start()
 
     @cached_property
     def make(self) -> Make:
@@ -107,8 +110,6 @@ class Studio:
             recipe = loaded.recipe(
                 seed=numbers[0],
                 noise_device=self.settings.noise_device,
-                full_determinism=self.device.full_determinism,
-                offload=self.device.offload,
                 **own,
                 **ask.settings,
             )
@@ -185,9 +186,9 @@ class Studio:
         check_writable(self.shelf.folder)  # a full disk is told before any work
 
         def once(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
-            from pipeline_utils.engine import engine
-
             with self.models.use(model, stop, dtype) as loaded:
+                from pipeline_utils.engine import engine
+
                 asked = build(loaded)
                 engine.check(loaded, asked.recipes)
                 if not cut_long_prompts:
@@ -214,8 +215,6 @@ class Studio:
                 emit(Waiting("Loading the model…"))
             elif others := MODEL.under_way:
                 emit(Waiting(f"{others} {'visitor shares' if others == 1 else 'visitors share'} the model with you…"))
-            from pipeline_utils.engine.call import LanesDisagree
-
             try:
                 once(emit, stop)
             except LanesDisagree:

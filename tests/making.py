@@ -33,7 +33,7 @@ def load(folder: Path, **settings) -> Loaded:
 def studio(folder: Path, shelf: Path, **settings) -> Studio:
     chosen = Settings(model=str(folder), data=shelf, **{**ONE_THREAD, **settings})
     device = runtime.start(chosen)
-    return Studio(chosen, device, Models(chosen, device), Shelf(shelf / "pictures"))
+    return Studio(chosen, Models(chosen, device), Shelf(shelf / "pictures"))
 
 
 def recipe(loaded: Loaded, seed: int = 0, **changes) -> Recipe:

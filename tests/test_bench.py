@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline_utils.bench import replays
+from pipeline_utils.bench import page, replays
 from pipeline_utils.bench.__main__ import main
 from pipeline_utils.bench.gpu import models, run
 from pipeline_utils.bench.gpu.parts import PARTS
@@ -99,6 +99,15 @@ def test_a_process_of_the_measurement_that_ends_says_why(tiny_sd_folder, tmp_pat
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")
     assert main(["speed", "--model", str(broken), "--repeats", "1"]) == 2
     assert "bench: A process of the measurement has ended: " in capsys.readouterr().err
+
+
+def test_a_start_is_held_against_the_smallest_page_of_gradio(browser, tiny_sd_folder, capsys):
+    page._compared(browser, str(tiny_sd_folder), 1)
+    _, _, *rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()]
+    assert [row[0].strip() for row in rows] == ["hello world: usable page", "usable page", "first picture"]
+    ratios = [float(row[1].split()[0]) for row in rows]
+    assert ratios[0] == 1
+    assert ratios[0] < ratios[2] > ratios[1]
 
 
 def test_an_unknown_model_is_said(capsys):

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from pipeline_utils import errors
-from pipeline_utils.engine.call import LanesDisagree
+from pipeline_utils.engine.events import LanesDisagree
 from pipeline_utils.engine.stops import Stopped
 from pipeline_utils.errors import InputError, UserError
 

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lanes.add_argument("--pictures", type=int, default=8, help="seeds compared (default: 8)")
     page = commands.add_parser("page", parents=[named], help="how long a visitor waits, and what previews cost")
     page.add_argument("--repeats", type=int, default=7, help="rounds with and without previews (default: 7)")
+    page.add_argument("--starts", type=int, default=5, help="starts compared with a Gradio hello world (default: 5)")
     speed = commands.add_parser("speed", parents=[named], help="rounds beside the documentation's script, and company")
     speed.add_argument("--repeats", type=int, default=9, help="turns, whose medians are told (default: 9)")
     speed.add_argument("--busy", action="store_true", help="beside a neighbour that keeps one core busy")
@@ -95,7 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "page":
         from pipeline_utils.bench.page import measure
 
-        measure(arguments.model, arguments.repeats)
+        measure(arguments.model, arguments.repeats, arguments.starts)
         return 0
     if arguments.command == "speed":
         from pipeline_utils.bench.speed import measure as compare

@@ -1,7 +1,8 @@
 """How long a visitor of the page waits: for the page, a preview, a picture, the round; and what previews cost.
 
 The real app is started as its users start it and asked over the page's own protocol, so no browser is
-needed; where Playwright and a Chromium are, a browser also says when the page can be used and what it weighs.
+needed; where Playwright and a Chromium are, a browser also says when the page can be used and what it weighs, and
+how much later than the smallest page that Gradio can make.
 """
 
 from __future__ import annotations
@@ -16,17 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline_utils.errors import UserError
 from pipeline_utils.models.sources import resolve
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _START = 600  # seconds that a start may take
+# What any page made with Gradio waits for.
+_HELLO = """
+import gradio as gr
+
+with gr.Blocks() as demo:
+    prompt = gr.Textbox(label="Prompt")
+    gr.Button("Greet").click(lambda prompt: f"Hello, {prompt}", prompt, prompt)
+demo.launch()
+"""
+_SEEN = "[...document.querySelectorAll('#gallery img')].some((image) => image.complete && image.naturalWidth > 8)"
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -35,7 +46,7 @@ class App:
     url: str
     pid: int
     began: float  # when the command was given, by time.monotonic
-    answered: float  # seconds until it served a page
+    answered: float  # seconds until it listened
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,16 @@ class Round:
     processor: float | None
 
 
-def measure(model: str, repeats: int) -> None:
-    """Prints all figures of one run. Raises UserError for an unknown model or an app that does not start."""
+def measure(model: str, repeats: int, starts: int) -> None:
+    """Prints all figures of one run. starts: of this app and of a Gradio hello world, in turn.
+
+    Raises UserError for an unknown model or an app that does not start.
+    """
     spec = resolve(model)
     with contextlib.ExitStack() as stack:
         browser = stack.enter_context(_browser())
+        if browser is not None and starts:
+            _compared(browser, model, starts)
         with_, started = stack.enter_context(_app(model, True)), None
         if browser is not None:
             started = _loaded(browser, with_)
@@ -77,6 +93,26 @@ def measure(model: str, repeats: int) -> None:
     print(f"| first load | {weight / 1024:,.0f} KiB in {count} requests |")
 
 
+def _compared(browser, model: str, starts: int) -> None:
+    """Prints when a page that was started and its first picture are there, a hello world's page being 1."""
+    hello, ours, pictures = [], [], []
+    for _ in range(starts):
+        with _process(["-c", _HELLO], {}) as app:
+            hello.append(_usable(browser, app)[0])
+        with _app(model, True) as app:
+            usable, page = _usable(browser, app)
+            page.get_by_role("button", name="Make 4 pictures").click()
+            page.wait_for_function(_SEEN, timeout=1000 * _START)
+            ours.append(usable)
+            pictures.append(time.monotonic() - app.began)
+    unit = statistics.median(hello)
+    print(f"| median of {starts} starts, from the command, a Gradio hello world's page being 1 | | goal |")
+    print("|---|---|---|")
+    rows = (("hello world: usable page", hello, ""), ("usable page", ours, 1.4), ("first picture", pictures, 2.3))
+    for text, found, goal in rows:
+        print(f"| {text} | {statistics.median(found) / unit:.2f} ({statistics.median(found):.2f} s) | {goal} |")
+
+
 def _table(pairs: list[tuple[Round, Round]]) -> None:
     ours, plain = zip(*pairs, strict=True)
 
@@ -99,37 +135,42 @@ def _table(pairs: list[tuple[Round, Round]]) -> None:
 
 @contextlib.contextmanager
 def _app(model: str, previews: bool) -> Iterator[App]:
-    """The app in a process and a folder of its own, on a free port."""
+    """The app in a process and a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        mine = {"MODEL": model, "HOST": "127.0.0.1", "SECOND_ROUND_DATA": folder}
+        with _process(["app.py"], mine | {"SECOND_ROUND_PREVIEWS": str(previews)}) as app:
+            yield app
+
+
+@contextlib.contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[App]:
+    """A Python that serves a page, on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    told = {"PORT": str(port), "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
-        mine = {"MODEL": model, "PORT": str(port), "HOST": "127.0.0.1", "SECOND_ROUND_DATA": folder}
-        mine["SECOND_ROUND_PREVIEWS"] = str(previews)
         began = time.monotonic()
         with open(log, "wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=_ROOT, env=os.environ | mine, stdout=stream, stderr=stream
+                [sys.executable, *command], cwd=_ROOT, env=os.environ | told | environment, stdout=stream, stderr=stream
             )
         try:
-            url = f"http://127.0.0.1:{port}"
-            while not _answers(url):
+            while not _listens(port):
                 if process.poll() is not None or time.monotonic() > began + _START:
                     raise UserError("The app did not start: " + log.read_text("utf-8")[-500:].strip())
-                time.sleep(0.05)
-            yield App(url, process.pid, began, time.monotonic() - began)
+                time.sleep(0.02)
+            yield App(f"http://127.0.0.1:{port}", process.pid, began, time.monotonic() - began)
         finally:
             process.terminate()
             process.wait()
 
 
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=10).close()
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10):
+        return True
+    return False
 
 
 def _round(app: App, prompt: str, seeds: str) -> Round:
@@ -188,14 +229,19 @@ def _browser() -> Iterator:
         browser.close()
 
 
-def _loaded(browser, app: App) -> tuple[float, int, int]:
-    """Seconds from the command until a prompt can be typed; requests and bytes of the first load."""
+def _usable(browser, app: App, each: Callable = lambda request: None) -> tuple[float, Any]:
+    """Seconds from the command until a prompt can be typed, and the page. each: is handed every finished request."""
     page = browser.new_page()
-    finished = []
-    page.on("requestfinished", lambda request: finished.append(request))
+    page.on("requestfinished", each)
     page.goto(app.url)
     page.get_by_label("Prompt", exact=True).fill("a red fox", timeout=1000 * _START)
-    usable = time.monotonic() - app.began
+    return time.monotonic() - app.began, page
+
+
+def _loaded(browser, app: App) -> tuple[float, int, int]:
+    """Seconds from the command until a prompt can be typed; requests and bytes of the first load."""
+    finished = []
+    usable, page = _usable(browser, app, finished.append)
     page.wait_for_timeout(1000)  # what the page fetches once it is there
     sizes = [request.sizes() for request in finished]
     page.close()

@@ -38,7 +38,7 @@ def report(model: str, steps: int | None, prompts: int) -> None:
     with tempfile.TemporaryDirectory() as data:
         settings = Settings(model=model, data=Path(data))
         device = runtime.start(settings)
-        studio = Studio(settings, device, Models(settings, device), Shelf(settings.data / "pictures"))
+        studio = Studio(settings, Models(settings, device), Shelf(settings.data / "pictures"))
         rounds: list[tuple[list[Image.Image], list[tuple[int, Image.Image]]]] = []
         for prompt in PROMPTS[: max(1, prompts)]:
             picks = _pictures(studio.first_round(Ask(prompt, f"0-{SEEDS - 1}", num_inference_steps=steps)))

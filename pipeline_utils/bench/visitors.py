@@ -38,7 +38,7 @@ class Visitors:
         models = Models(settings, device)
         models.preload()
         self._folder, self._shelves, self._draw = Path(folder), count(), random.Random(0)
-        self._studio = Studio(settings, device, models, Shelf(self._folder))
+        self._studio = Studio(settings, models, Shelf(self._folder))
         self._pick: Picture | None = None
 
     def first(self, prompt: str, previews: bool = False) -> dict[str, Any]:

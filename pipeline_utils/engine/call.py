@@ -249,10 +249,6 @@ def slerp(one, other, share):
     return (ratio[0] * a + ratio[1] * b).to(one)
 
 
-class LanesDisagree(Exception):
-    """The model has one lane from now on, so a round that was built for more is to be built again."""
-
-
 def settled(loaded: Loaded) -> Loaded:
     """`loaded` as it is, or with one lane and a note in its spec saying why."""
     reason = "" if loaded.lanes == 1 else why_one_lane(loaded)

@@ -50,6 +50,10 @@ class Refused:
     reason: str
 
 
+class LanesDisagree(Exception):
+    """The model has one lane from now on, so a round that was built for more is to be built again."""
+
+
 Event = Step | Finished | Refused
 # What makes a round: engine.make, or a stand-in that makes it elsewhere.
 Make = Callable[["Loaded", Sequence["Recipe"], threading.Event, bool, Callable[[Event], None]], None]

@@ -31,12 +31,16 @@ def gpu_is_lent(environment: Mapping[str, str] = os.environ) -> bool:
 class Memory:
     """Holds at most one pipeline. Rounds that want another model, or number format, wait in line for it."""
 
-    def __init__(self, settings: Settings, device: Device, *, tries_lanes: bool = True) -> None:
-        """tries_lanes: may a model have fewer lanes than it says, where they disagree on this device?"""
+    def __init__(self, settings: Settings, device: Device | None = None, *, tries_lanes: bool = True) -> None:
+        """device: None where torch is started by whoever needs it first.
+
+        tries_lanes: may a model have fewer lanes than it says, where they disagree on this device?
+        """
         self._settings, self._device = settings, device
         # ZeroGPU has no GPU yet when the model is loaded there, and lends it to that model alone.
         self._lends = gpu_is_lent()
-        self._tries_lanes = tries_lanes and device.type != "cpu" and not self._lends
+        self._tries_lanes = tries_lanes and not self._lends
+        self._starting = threading.Lock()
         self._condition = threading.Condition()
         self._line: deque[object] = deque()
         self._users = 0
@@ -44,6 +48,27 @@ class Memory:
         self._load: Future[None] | None = None  # the last load that was begun
         self._borrowed: str | None = None  # the number format of a replay, while it has the memory
         self._running: ModelSpec | None = None  # what the memory goes back to then
+
+    def start(self) -> Device:
+        """Where models run. The first to ask starts torch, which takes seconds, and others wait for that.
+
+        Whoever is about to import what builds on torch asks too: threads that import parts of one library at the
+        same time may find them half done. Raises InputError as runtime.start does.
+        """
+        with self._starting:
+            if self._device is None:
+                self._device = runtime.start(self._settings)
+            return self._device
+
+    @property
+    def has_started(self) -> bool:
+        """Is torch there?"""
+        return self._device is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Was a model loaded since the start, and all that it takes imported?"""
+        return self._running is not None
 
     def same(self, one: ModelSpec, other: ModelSpec) -> bool:
         """Are these, pinned by `meant`, the same model: do they have the same weights and configuration?"""
@@ -80,12 +105,14 @@ class Memory:
         be broken off.
         """
         aside, stop = stop is not None, stop or Stop()
+        if aside and self._device is None:
+            waited(self.start, stop)
         borrowed = None if dtype == self._format(spec) else dtype
         if self._lends and self._loaded and not self.ready(spec, dtype):
             only = f"{self._loaded.spec.title} in {self._loaded.dtype}"
             raise ModelError(f"This host lends its GPU to {only} only; {spec.title} cannot be loaded here.")
         if not self.ready(spec, dtype):  # gigabytes, while others go on with their rounds
-            spec = waited(lambda: runtime.fetch(spec, self._in(borrowed), self._device), stop)
+            spec = waited(lambda: runtime.fetch(spec, self._in(borrowed), self.start()), stop)
         place, mine = object(), None
         with self._condition:
             self._line.append(place)
@@ -129,7 +156,7 @@ class Memory:
 
     def _format(self, spec: ModelSpec) -> str:
         """The number format that `spec` has in this process."""
-        return runtime.number_format(spec, self._settings, self._device)
+        return runtime.number_format(spec, self._settings, self.start())
 
     def _in(self, borrowed: str | None) -> Settings:
         return replace(self._settings, dtype=borrowed) if borrowed else self._settings
@@ -142,19 +169,20 @@ class Memory:
         load = self._load = Future()
 
         def load_it() -> None:
-            from pipeline_utils.engine.call import settled
-
             self._free()
             self._borrowed = borrowed
             wanted = replace(spec, revision="") if spec.is_local else spec
-            loaded = runtime.load(wanted, self._in(borrowed), self._device)
+            loaded = runtime.load(wanted, self._in(borrowed), self.start())
             if spec.revision not in ("", loaded.revision):
                 raise other_weights(spec.name, spec.revision, loaded.revision)
             if not self._lends:  # there is no GPU yet of which to ask what it is
                 about = {"revision": loaded.revision, "dtype": loaded.dtype, **runtime.fingerprint(loaded.device)}
                 about |= {"full_determinism": loaded.device.full_determinism}
                 loaded = replace(loaded, shapes=Shapes(self._settings.cache / "shapes.json", about))
-            loaded = settled(loaded) if self._tries_lanes else loaded
+            if self._tries_lanes and loaded.device.type != "cpu":
+                from pipeline_utils.engine.call import settled
+
+                loaded = settled(loaded)
             if borrowed is None:
                 self._running = loaded.spec
             self._loaded = loaded
@@ -178,7 +206,7 @@ class Memory:
     def _free(self) -> None:
         self._loaded = None
         gc.collect()
-        empty_cache(self._device.type)
+        empty_cache(self.start().type)
 
 
 def other_weights(model: str, revision: str, here: str) -> ModelError:

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from pipeline_utils.engine.memory import Memory, other_weights
+from pipeline_utils.engine.stops import Stop
 from pipeline_utils.errors import ModelError
 from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import BUNDLED, ModelSpec
@@ -22,7 +24,7 @@ from pipeline_utils.settings import Settings
 class Models(Memory):
     """The names of models. What a name, or a recipe's name and revision, stands for is decided here alone."""
 
-    def __init__(self, settings: Settings, device: Device, *, tries_lanes: bool = True) -> None:
+    def __init__(self, settings: Settings, device: Device | None = None, *, tries_lanes: bool = True) -> None:
         super().__init__(settings, device, tries_lanes=tries_lanes)
         self._default = resolve(settings.model)
         # What a bare name stands for: folders and files that were opened, and the commits of hub models.
@@ -110,6 +112,9 @@ class Models(Memory):
 
     def is_here(self, spec: ModelSpec, dtype: str) -> bool:
         """Can `spec` be used, in this number format, without a download?"""
+        if spec.is_local:
+            return True
+        self.start()
         held = self.held(spec)
         return (held is not None and held.dtype == dtype) or runtime.is_downloaded(spec, dtype)
 
@@ -124,9 +129,9 @@ class Models(Memory):
         return "is not on this machine and would be downloaded first."
 
     def preload(self) -> None:
-        """Loads the model that the app was started with. Raises ModelError or CapacityError."""
-        with self.use(self.default):
-            pass
+        """Loads the model that the app was started with. Raises InputError, ModelError or CapacityError."""
+        with self.use(self.default, None if self._lends else Stop()):  # ZeroGPU wants it in the main thread
+            import_module("pipeline_utils.engine.engine")  # so that the first round need not
 
     @contextmanager
     def use(

@@ -8,8 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from pipeline_utils.engine import engine
-from pipeline_utils.engine.call import STEPS, LanesDisagree, why_one_lane
-from pipeline_utils.engine.events import Event, Make, Step
+from pipeline_utils.engine.call import STEPS, why_one_lane
+from pipeline_utils.engine.events import Event, LanesDisagree, Make, Step
 from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.stops import Stopped, streamed

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pipeline_utils.engine.events import Event, Finished, Make, Refused, Step
+from pipeline_utils.engine.events import Event, Finished, LanesDisagree, Make, Refused, Step
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.engine.stops import Stop, streamed
@@ -50,8 +50,6 @@ def verify(
     A model is never loaded from a path, and never downloaded unless `allow_download` says so. Raises
     InputError for a recipe the model cannot make, and Stopped when `stop` is set meanwhile.
     """
-    from pipeline_utils.engine.call import LanesDisagree
-
     claim = asked if isinstance(asked, Claim) else Claim.of(asked)
     recipe = claim.recipe
     if recipe is None:
@@ -151,6 +149,8 @@ def again(maker: Maker, recipe: Recipe, fingerprint: Mapping[str, object]) -> st
         return "Where it was made is not known, so whether the same bits come out here is not either."
     if gpu_is_lent():
         return "Made on a GPU that this host had lent; the same bits come out on one like it, with the same versions."
+    if not maker.models.has_started:
+        return "Whether the same bits come out here is told when the model is loaded."
     device = maker.device
     there = {**fingerprint, "full determinism": recipe.full_determinism, "offload": recipe.offload}
     here = {**runtime.fingerprint(device), "full determinism": device.full_determinism, "offload": device.offload}

@@ -108,13 +108,13 @@ def test_where_lanes_disagree_the_round_is_built_again_with_one(tiny_sd_folder, 
     device = runtime.start(settings)
     models = Models(settings, device)
     models.preload()
-    here = Studio(settings, device, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
+    here = Studio(settings, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
     pictures = [event.picture for event in made(here.first_round(Ask("a cat", "0-1", num_inference_steps=1)))]
     assert [picture.recipe.lanes for picture in pictures] == [1, 1]
     assert models.in_memory().spec.note.startswith("One at a time here.")
     assert len(loans) == 1 + 2  # the one that showed it, and one for each picture alone
     # A picture of four lanes is still followed as its recipe says.
-    again = Studio(settings, device, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
+    again = Studio(settings, models, Shelf(tmp_path / "pictures"), zero_gpu.lent(models))
     verdict = verify(again, Claim(replace(pictures[0].recipe, lanes=4)))
     assert verdict.replayed
 

@@ -31,7 +31,7 @@ FIELDS = {"seeds": "0-7", "num_inference_steps": 2, "guidance_scale": 5.0}
 def studio(tiny_sd_folder, tmp_path) -> Studio:
     settings = Settings(model=str(tiny_sd_folder), data=tmp_path, threads=1)
     device = runtime.start(settings)
-    return Studio(settings, device, Models(settings, device), Shelf(tmp_path / "pictures"))
+    return Studio(settings, Models(settings, device), Shelf(tmp_path / "pictures"))
 
 
 def visitor(name: str) -> SimpleNamespace:

@@ -64,7 +64,7 @@ def studio(tiny_sd_folder, tmp_path):
     for seed in range(3):
         shelf.put(sample_picture(seed, (400, 400)))
     files._passed.clear()
-    return Studio(settings, device, Models(settings, device), shelf)
+    return Studio(settings, Models(settings, device), shelf)
 
 
 def shown(studio: Studio) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def shown(studio: Studio) -> tuple[int, int]:
 )
 def test_a_bad_entry_in_the_folder_hides_no_picture(spoil, studio):
     spoil(studio.shelf.folder)
-    again = Studio(studio.settings, studio.device, studio.models, Shelf(studio.shelf.folder))
+    again = Studio(studio.settings, studio.models, Shelf(studio.shelf.folder))
     assert shown(again) == (3, 3)
     for seed in range(3):
         assert again.shelf.get(sample_picture(seed, (400, 400)).id).is_file()

@@ -242,7 +242,7 @@ def test_fifteen_hundred_pictures_are_shown_a_page_at_a_time(tiny_sd_folder, tmp
     settings = Settings(model=str(tiny_sd_folder), data=tmp_path)
     device = runtime.start(settings)
     ground = Shelf(tmp_path / "pictures")
-    studio = Studio(settings, device, Models(settings, device), ground)
+    studio = Studio(settings, Models(settings, device), ground)
     bench.fill(ground, 1500)
     player, visit = Player(studio), Visit("m")
     shelves, trees = ShelfHandlers(player), TreeHandlers(player)

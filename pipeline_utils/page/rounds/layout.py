@@ -77,6 +77,7 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
         with gr.Column(elem_id="stage", min_width=0):
             with gr.Row(elem_id="state"):
                 parts["status"] = gr.HTML(js_on_load="secondRound.follow(element, watch)", elem_id="status")
+                parts["loading"] = gr.HTML(elem_id="loading")
                 parts["stop"] = gr.Button("Stop", visible=False, size="sm", min_width=0, scale=0, elem_id="stop")
             parts["rounds"] = gr.Radio(
                 choices=[], label="Rounds so far", show_label=False, interactive=True, visible=False, elem_id="rounds"

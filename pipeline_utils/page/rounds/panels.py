@@ -54,8 +54,10 @@ def looked(visit: Visit, studio: Studio, waiting: Path) -> Changes:
 def script(visit: Visit, studio: Studio) -> str | None:
     """The plain diffusers script of the round that is shown, whose pictures were all made by one process.
 
-    None where its model or its pictures are no longer here.
+    None where its model or its pictures are no longer here, and before torch is.
     """
+    if not studio.models.has_begun:
+        return None
     from pipeline_utils.engine.script import as_python
 
     recipes = visit.shown.round.recipes

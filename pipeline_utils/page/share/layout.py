@@ -56,15 +56,15 @@ class Share:
         pick = visit.pick
         if pick is None:
             return {"share": ""}
-        from pipeline_utils.engine.script import as_python
-
         kept = [suffix for suffix in suffixes if isinstance(suffix, str)] if isinstance(suffixes, list) else []
-        try:
-            picture = pick.read()
-            spec = self.studio.models.meant(pick.recipe.model, pick.recipe.revision)
-            script = as_python([pick.recipe], spec, picture.fingerprint)
-        except UserError:  # its file was deleted, or its model is not known to this start
-            script = None
+        script = None
+        with suppress(UserError):  # its file was deleted, or its model is not known to this start
+            if self.studio.models.has_begun:
+                from pipeline_utils.engine.script import as_python
+
+                picture = pick.read()
+                spec = self.studio.models.meant(pick.recipe.model, pick.recipe.revision)
+                script = as_python([pick.recipe], spec, picture.fingerprint)
         # A link is for what can be opened: suffixes that a round would refuse are not passed on.
         good = read_link([("suffix", suffix) for suffix in kept]).suffixes
         return {"share": copied(query(pick.recipe, good), pick.recipe.to_json(), script)}

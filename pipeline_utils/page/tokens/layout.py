@@ -27,7 +27,7 @@ _TOKENS = "A token is a word or a piece of one. A text encoder reads so many, an
 
 def wire(parts: dict[str, gr.blocks.Block], on: Callable[..., None], studio: Studio, here: gr.JSON) -> None:
     """on(triggers, function, inputs, changes, **options) adds an event of the page, as in rounds/layout.py."""
-    typed = [parts[name].change for name in ("prompt", "suffixes", "pick", "note")]
+    typed = [parts[name].change for name in ("prompt", "suffixes", "pick", "note", "loading")]
     asked = [here, parts["prompt"], parts["suffixes"]]
     on(typed, Words(studio).words, asked, ("words", "suffix_words"), **LATE)
 

@@ -1,4 +1,7 @@
-"""A visitor's kept pictures on the page: found again on arrival, chosen by a click, and as the HTML of a list."""
+"""A visitor's kept pictures on the page: found again on arrival, chosen by a click, and as the HTML of a list.
+
+A visitor may arrive before the model is loaded. A line says so, and what the page can tell only then follows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from html import escape
 import gradio as gr
 
 from pipeline_utils.page.events import HERE, LOOK, PICK, Page
-from pipeline_utils.page.rounds import panels
+from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.html import FLAGGED, url
 from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
@@ -20,18 +23,25 @@ from pipeline_utils.shelf.index import Card
 
 MOST = 100_000  # pictures that a page is asked to show
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "js": HERE}
+# Parts of the form that show a model's own values, of which some are known only when it is loaded.
+OWN = ("note", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "sampler")
 
 
 def wire(page: Page) -> None:
     """What happens when the page is opened."""
     handlers, returning = Pictures(page.player), gr.Checkbox(visible=False)
+    # Asked every second, not held open until the model is there: Gradio's client mixes up the answers of a round that
+    # begins while its stream is open already.
+    clock = gr.Timer(1, active=False)
+    outputs = [clock, *(page.parts[name] for name in dict.fromkeys(("loading", *OWN, *LOOK, *PICK)))]
     gr.context.Context.root_block.load(
-        page.event(handlers.arrive),
+        page.event(handlers.arrive, clock=clock),
         [page.here, returning],
-        shown(page),
+        outputs,
         api_name="page_arrive",
         **QUICK | {"js": "() => [secondRound.here(), secondRound.visitor()[1]]"},
     )
+    clock.tick(page.event(handlers.loaded, clock=clock), page.here, outputs, api_name="page_loaded", **QUICK)
 
 
 def shown(page: Page) -> list[gr.blocks.Block]:
@@ -44,16 +54,28 @@ class Pictures:
 
     def __init__(self, player: Player) -> None:
         self.player, self.studio = player, player.studio
+        self._built = self._own()  # as the page shows it before anything happens
 
     def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Changes:
         """A page was opened. returning: the browser kept its token already.
 
         A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
         """
+        models = self.studio.models
+        parts = self._changed()
+        if not models.has_begun:
+            title = shorten(models.spec(models.default).title, 60)
+            parts = {"loading": html.waiting(f"Loading {title}…"), "clock": gr.Timer(active=True)}
         if returning is not True or visit.rounds or is_link(request.query_params or ()):
-            return {}
+            return parts
         visits.restore(visit, visit.album(self.studio.shelves))
-        return self.looked(visit, request) if visit.rounds else {}
+        return parts | (self.looked(visit, request) if visit.rounds else {})
+
+    def loaded(self, visit: Visit, request: gr.Request) -> Changes:
+        """Once the model is there: the line goes, and what needed the model is told."""
+        if not self.studio.models.has_begun:
+            return {}
+        return {"loading": "", "clock": gr.Timer(active=False)} | self._changed() | self.looked(visit, request)
 
     def choose(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
         """Makes the picture that was clicked the pick, and goes to its round."""
@@ -64,6 +86,15 @@ class Pictures:
         """The parts that show the round and the pick as they are now."""
         busy = self.player.is_busy(request)
         return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)
+
+    def _own(self) -> dict[str, dict]:
+        """The properties of the form's parts for the model of this start."""
+        own = panels.fields(self.studio.models.spec(self.studio.models.default))
+        return {name: own[name] for name in OWN}
+
+    def _changed(self) -> Changes:
+        """The form's parts that are not as the page was built."""
+        return {name: gr.update(**new) for name, new in self._own().items() if new != self._built[name]}
 
 
 def label(card: Card) -> str:
