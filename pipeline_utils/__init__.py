@@ -4,21 +4,24 @@
     PNG dropped in ─► Recipe ─► engine ─► comparison ─► Verdict
 
 A *recipe* is everything that decides a picture's pixels. A *round* is the recipes asked for together,
-a later one led by its *control*, the pick made again. *Lanes* are the pictures in one pipeline call,
-always exactly that many. A *fingerprint* says where pixels were made. Visitors take *turns*, one
-denoising step at a time. The *shelf* is a folder of PNGs, and the only record.
+a later one led by its *control*, the pick made again. *Lanes* are the pictures in the plain
+pipeline call whose bits a recipe promises. A *fingerprint* says where pixels were made. One thread runs the
+model, everybody's steps in turn and, where that changes no bit, together. The *shelf* is a folder of PNGs, and
+the only record.
 
 errors, settings, files   what may be wrong, what a start is told, where files lie and how they are written
 recipe/      recipe: one picture's; rounds: which are asked for together; ask: what a form or a program asks for
 picture/     picture: a PNG with its record; png: its chunks, hostile files too; parameters: other tools' text
 models/      catalog (and catalog.toml): families, samplers, known models; sources: folders, files, other names;
-             devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; load_errors, tokens
+             devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; shapes: which
+             sizes of a call agree on this device; formats: the fastest of a CPU; load_errors, tokens
 engine/      engine: recipes in, events out; call: one pipeline call, and whether its lanes agree on this device;
-             events: what a round tells; stops: how work ends, and who works when; memory, pool: the model that is
-             loaded, and the one that is meant; preview; script: the round as plain Python; zero_gpu
+             model_thread: who computes when; packing: calls that go together; spinning: how its helpers wait;
+             events: what a round tells; stops: how work ends; memory, pool: the model that is loaded, and the one
+             that is meant; preview; script: the round as plain Python; zero_gpu
 shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;
              trash: what leaves it; copies, contact_sheet: files made from pictures
-proof/       replay: made again and compared; comparison, verdict; experiments: those of the documentation, run on
+proof/       replay: made again and compared; comparison, verdict; experiment(s): those of the documentation, run on
              shared_model, the model that visitors use
 studio       rounds of pictures, on the shelf          api   the named endpoints
 __main__     the command line                          program   how a command ends

@@ -47,7 +47,7 @@ def repository(tmp_path_factory) -> Path:
 def serving(command: str, folder: Path, port: int, data: Path, patience: float = 600):
     """Runs a command that serves until it is stopped, as Ctrl+C stops it; yields the address."""
     environment = {k: v for k, v in os.environ.items() if k not in ("MODEL", "HOST", "VIRTUAL_ENV", "MAKEFLAGS")}
-    environment |= {"PORT": str(port), "SECOND_ROUND_DATA": str(data)}
+    environment |= {"PORT": str(port), "SECOND_ROUND_DATA": str(data), "SECOND_ROUND_DTYPE": "float32"}
     with open(folder.parent / "log.txt", "w+b") as log:
         process = subprocess.Popen(
             ["bash", "-c", command], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -22,7 +22,7 @@ from pipeline_utils.studio import Studio
 INTRO = """
 <h2>Try what the documentation says</h2>
 <p class="quiet">Each row makes one statement of the diffusers documentation on reproducible pipelines and
-deterministic batch generation, and tries it out on the model that is loaded. Others take turns with you meanwhile.</p>
+deterministic batch generation, and tries it out on the model that is loaded. Others share it with you meanwhile.</p>
 """
 
 _WORDS = {True: ("green", "As said."), False: ("red", "Not as said."), None: ("none", "Not available here.")}

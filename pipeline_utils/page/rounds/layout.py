@@ -21,7 +21,7 @@ from pipeline_utils.page.tokens import layout as tokens
 from pipeline_utils.page.visitor.visits import Visits
 from pipeline_utils.studio import Studio
 
-ROUNDS = 16  # that may be under way at once; they take turns step by step
+ROUNDS = 16  # that may be under way at once; they share the model step by step
 _SIDES = (("width", "Width"), ("height", "Height"))
 
 
