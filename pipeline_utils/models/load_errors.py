@@ -48,7 +48,9 @@ def complete(spec: ModelSpec) -> Iterator[None]:
     It says so in its log only, and such a model would make other pictures at every start.
     """
     watch, logger = _Watch(), logging.getLogger("transformers")
-    level = logger.level
+    level, shown = logger.level, [(handler, handler.level) for handler in logger.handlers]
+    for handler, own in shown:
+        handler.setLevel(max(own, level))  # what it advises on its packages meanwhile is for nobody
     logger.addHandler(watch)
     logger.setLevel(logging.WARNING)
     try:
@@ -56,6 +58,8 @@ def complete(spec: ModelSpec) -> Iterator[None]:
     finally:
         logger.removeHandler(watch)
         logger.setLevel(level)
+        for handler, own in shown:
+            handler.setLevel(own)
     if watch.found:
         raise ModelError(spec.title + INCOMPLETE)
 
