@@ -17,7 +17,6 @@ from pipeline_utils.bench.worker import serve
 from pipeline_utils.engine.call import shared
 from pipeline_utils.engine.events import Step
 from pipeline_utils.engine.pool import Models
-from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
@@ -34,8 +33,7 @@ class Visitors:
     def __init__(self, model: str, dtype: str, lanes: str, folder: str) -> None:
         """dtype, lanes: settings of the app. folder: an empty one, for the shelves."""
         settings = Settings(model=model, device="cpu", dtype=dtype, lanes=int(lanes), data=Path(folder))
-        device = runtime.start(settings)
-        models = Models(settings, device)
+        models = Models(settings)
         models.preload()
         self._folder, self._shelves, self._draw = Path(folder), count(), random.Random(0)
         self._studio = Studio(settings, models, Shelf(self._folder))

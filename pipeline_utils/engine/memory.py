@@ -14,7 +14,7 @@ from dataclasses import replace
 from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.stops import Stop, Stopped, waited
 from pipeline_utils.errors import ModelError
-from pipeline_utils.models import revisions, runtime
+from pipeline_utils.models import formats, revisions, runtime
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.devices import empty_cache
 from pipeline_utils.models.revisions import short
@@ -57,7 +57,8 @@ class Memory:
         """
         with self._starting:
             if self._device is None:
-                self._device = runtime.start(self._settings)
+                device = runtime.start(self._settings)
+                self._settings, self._device = formats.settled(self._settings, device), device
             return self._device
 
     @property

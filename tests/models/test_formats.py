@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline_utils.engine.pool import Models
 from pipeline_utils.models import formats
 from pipeline_utils.models.runtime import Device
 from pipeline_utils.settings import Settings
@@ -45,3 +46,10 @@ def test_what_was_asked_for_is_not_changed(tmp_path, monkeypatch):
 
 def test_the_trial_is_of_this_machine():
     assert 0.01 < formats.speed_of_bfloat16() < 100
+
+
+def test_the_app_loads_its_models_in_the_format_that_was_found(tiny_sd_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "speed_of_bfloat16", lambda: 1.6)
+    models = Models(Settings(model=str(tiny_sd_folder), data=tmp_path, threads=1, device="cpu"))
+    models.preload()
+    assert models.in_memory().dtype == "bfloat16"
