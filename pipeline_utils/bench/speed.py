@@ -75,6 +75,7 @@ class Speed:
         for each in self._apps.values():  # the first round of a process pays for what is made once
             each("first", prompt=self._prompts[0])
             each("second", suffixes=self._suffixes)
+        self._apps["default"]("together", visitors=VISITORS, rounds=ROUNDS, prompts=self._prompts)  # so does company
         as_script = self._apps["equal"]("about")
         self.default = self._apps["default"]("about")
         self._call = {name: as_script[name] for name in ("scheduler", "settings")}
