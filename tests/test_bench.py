@@ -17,6 +17,13 @@ from pipeline_utils.bench.gpu.parts import PARTS
 from pipeline_utils.models.runtime import Device
 
 
+@pytest.fixture
+def cache_of_other_processes(monkeypatch, tmp_path):
+    """Nothing is known there about this machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("cache_of_other_processes")
 def test_replays_in_random_company_differ_in_no_pixel(tiny_sd_folder, capfd):
     """A small version of two thousand replays: a process of each number format, and random rounds at a time."""
     arguments = ["replays", "--model", str(tiny_sd_folder), "--count", "60", "--processes", "2", "--steps", "2"]

@@ -285,7 +285,7 @@ def _made(calls: Sequence[Call]) -> list[Any]:
         agree = shapes.agree(what, mark)
         if agree is None:
             found = plain()
-            if all(answer.finite for answer in found):
+            if shapes.is_due(what, mark) and all(answer.finite for answer in found):
                 agree = _tried(lambda size=size: apart(first.cut(parts, size)), found, company.device)
                 shapes.learn(what, mark, agree, sum(answer.numbers for answer in found))
             break

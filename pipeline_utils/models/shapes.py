@@ -13,9 +13,10 @@ from pathlib import Path
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 
-# Numbers that have to be equal before a size is trusted. In halves a sum in another order is mostly rounded to the same
-# number: of a decoder of a few thousand weights, 13 pictures of 14 came out equal by luck.
-ENOUGH = 2**18
+# Numbers that have to be equal before a size is trusted. In float32 a sum in another order shows at once. In halves it
+# is mostly rounded to the same number: of the bundled model, three denoising steps of four came out equal by luck.
+ENOUGH, ENOUGH_HALVES = 2**18, 2**24
+_PATIENCE = 4  # calls from one trial to the next in halves, since there have to be so many
 MIXED = "mixed"  # instead of a number of pictures: the recipe's own, but of several visitors, so in other slots
 _log = logging.getLogger(__name__)
 
@@ -28,20 +29,27 @@ class Shapes:
 
     def __init__(self, file: Path | None = None, about: Mapping[str, object] | None = None) -> None:
         self._file, self._about = file, dict(about or {})
-        text = json.dumps(self._about, sort_keys=True)
+        text = json.dumps([self._about, ENOUGH, ENOUGH_HALVES], sort_keys=True)
         self._name = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._calls: dict[str, dict[str, bool]] = self._read().get(self._name, {}).get("calls", {})
-        self._equal: Counter[tuple[str, str]] = Counter()  # numbers, of what is not decided yet
+        self._halves = self._about.get("dtype", "float32") != "float32"
+        self._asked: Counter[tuple[str, str]] = Counter()  # how often, of what is not decided yet
+        self._equal: Counter[tuple[str, str]] = Counter()  # and how many numbers
         self.seconds: dict[str, float] = {}  # of the plain call, the fastest that was seen
 
     def agree(self, call: str, pictures: int | str) -> bool | None:
         """Does `call` give the same bits with so many pictures? None: it was not tried often enough."""
         return self._calls.get(call, {}).get(str(pictures))
 
+    def is_due(self, call: str, pictures: int | str) -> bool:
+        """Is what was not decided yet to be tried with this call?"""
+        self._asked[call, str(pictures)] += 1
+        return not self._halves or self._asked[call, str(pictures)] % _PATIENCE == 1
+
     def learn(self, call: str, pictures: int | str, agree: bool, numbers: int) -> None:
         """A trial, in which so many numbers were compared: one difference decides, and so do enough equal numbers."""
         self._equal[call, str(pictures)] += numbers
-        if agree and self._equal[call, str(pictures)] < ENOUGH:
+        if agree and self._equal[call, str(pictures)] < (ENOUGH_HALVES if self._halves else ENOUGH):
             return
         self._calls.setdefault(call, {})[str(pictures)] = agree
         if self._file is None:

@@ -28,7 +28,8 @@ def model(tiny_sd_folder):
 @pytest.fixture
 def loaded(model, monkeypatch):
     """Of which nothing was tried yet. A few equal numbers are enough here."""
-    monkeypatch.setattr(shapes, "ENOUGH", 1)
+    for limit in ("ENOUGH", "ENOUGH_HALVES"):
+        monkeypatch.setattr(shapes, limit, 1)
     return replace(model, shapes=Shapes())
 
 
@@ -242,6 +243,23 @@ def test_one_difference_decides_and_many_equal_numbers_do():
     assert found.agree("unet", 6) is False
     found.learn("unet", 5, True, shapes.ENOUGH // 4)
     assert found.agree("unet", 5) is True
+
+
+def test_in_halves_many_more_have_to_be_equal_and_a_call_in_four_is_tried():
+    found = Shapes(None, {"dtype": "bfloat16"})
+    found.learn("unet", 5, True, shapes.ENOUGH_HALVES - 1)
+    assert found.agree("unet", 5) is None
+    assert [found.is_due("unet", 5) for _ in range(9)] == [True, False, False, False] * 2 + [True]
+    assert all(Shapes(None, {"dtype": "float32"}).is_due("unet", 5) for _ in range(9))
+    found.learn("unet", 5, True, 1)
+    assert found.agree("unet", 5) is True
+
+
+def test_what_was_trusted_by_another_rule_is_tried_anew(tmp_path, monkeypatch):
+    file = tmp_path / "shapes.json"
+    Shapes(file, {"device": "one"}).learn("unet", 5, True, 2**18)
+    monkeypatch.setattr(shapes, "ENOUGH", 2**19)
+    assert Shapes(file, {"device": "one"}).agree("unet", 5) is None
 
 
 def test_what_was_tried_is_remembered_for_this_device_and_these_weights_alone(tmp_path):
