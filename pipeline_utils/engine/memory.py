@@ -180,7 +180,7 @@ class Memory:
                 about = {"revision": loaded.revision, "dtype": loaded.dtype, **runtime.fingerprint(loaded.device)}
                 about |= {"full_determinism": loaded.device.full_determinism}
                 loaded = replace(loaded, shapes=Shapes(self._settings.cache / "shapes.json", about))
-            if self._tries_lanes and loaded.device.type != "cpu":
+            if self._tries_lanes and self._device.type != "cpu":
                 from pipeline_utils.engine.call import settled
 
                 loaded = settled(loaded)
