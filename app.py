@@ -52,6 +52,7 @@ demo = build_page(studio)
 
 if __name__ == "__main__":
     demo.launch(**launching(settings), prevent_thread_lock=True)
+    studio.visited.wait(1.5)  # while torch is imported, the files of a page come half as fast
     with starting():
         models.preload()  # behind the open page: who asks for pictures meanwhile waits for it
     demo.block_thread()

@@ -74,6 +74,7 @@ class Studio:
         self.settings, self.models, self.shelf = settings, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
         self.stops = Stops()
+        self.visited = threading.Event()  # once a page was opened
         if make is not None:
             self.make = make
 

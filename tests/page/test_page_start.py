@@ -109,6 +109,15 @@ def test_values_that_loading_finds_out_reach_every_page(tiny_sd_folder, tmp_path
     assert changed.keys() == {"width", "note"}
 
 
+def test_a_start_hears_of_the_first_page_that_is_opened(tiny_sd_folder, tmp_path):
+    """It imports torch then, and not while that page is fetched."""
+    here = studio(tiny_sd_folder, tmp_path)
+    arrivals = Pictures(Player(here))
+    assert not here.visited.is_set()
+    arrivals.arrive(Visit(here.models.default), False, None)
+    assert here.visited.is_set()
+
+
 def ended(**environment: str) -> subprocess.CompletedProcess:
     """What the command of a start says, and with which code it ends."""
     environment = {"PORT": str(free_port()), "HF_HUB_OFFLINE": "1"} | environment

@@ -61,6 +61,7 @@ class Pictures:
 
         A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
         """
+        self.studio.visited.set()
         models = self.studio.models
         parts = self._changed()
         if not models.has_begun:
