@@ -174,7 +174,7 @@ def test_stop_keeps_what_is_finished_and_the_next_round_starts_clean(visitor):
 def test_closing_the_page_ends_its_round(visitors):
     visitor = visitors()
     visitor.ask("a red fox", seeds="0-63", steps=500)
-    expect(visitor.status).to_contain_text(re.compile(r"Step \d+ of 8000"), timeout=PATIENCE)
+    expect(visitor.status).to_contain_text(re.compile(r"Step \d+ of 4000"), timeout=PATIENCE)
     visitor.page.close()
     app, until = visitor.app, time.monotonic() + 60
     while (busy := app.process.cpu_percent(interval=1)) > 25:
