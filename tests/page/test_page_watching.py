@@ -28,19 +28,19 @@ def seeds(visitor) -> list[int]:
 
 
 def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones(visitor):
-    """Three calls of four pictures; stopped in the second."""
+    """Three calls of eight pictures; stopped in the second."""
     page = visitor.page
-    visitor.ask("a red fox", seeds="20-31", steps=150)
-    expect(page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
-    assert growing(visitor) == [0, 1, 2, 3]
-    expect(visitor.status).to_contain_text("4 of 12 pictures", timeout=PATIENCE)
-    expect(page.locator("#gallery .gallery-item").nth(4).locator("img.growing")).to_have_count(1, timeout=PATIENCE)
-    assert growing(visitor) == [4, 5, 6, 7]
-    assert seeds(visitor) == [20, 21, 22, 23]
+    visitor.ask("a red fox", seeds="20-43", steps=150)
+    expect(page.locator(GROWING)).to_have_count(8, timeout=PATIENCE)
+    assert growing(visitor) == list(range(8))
+    expect(visitor.status).to_contain_text("8 of 24 pictures", timeout=PATIENCE)
+    expect(page.locator("#gallery .gallery-item").nth(8).locator("img.growing")).to_have_count(1, timeout=PATIENCE)
+    assert growing(visitor) == list(range(8, 16))
+    assert seeds(visitor) == list(range(20, 28))
     visitor.stop.click()
-    expect(visitor.status).to_contain_text("Stopped; 4 pictures kept", timeout=PATIENCE)
+    expect(visitor.status).to_contain_text("Stopped; 8 pictures kept", timeout=PATIENCE)
     expect(page.locator(GROWING)).to_have_count(0)
-    expect(visitor.captions).to_have_text(["seed 20", "seed 21", "seed 22", "seed 23"])
+    expect(visitor.captions).to_have_text([f"seed {seed}" for seed in range(20, 28)])
     visitor.tiles.nth(1).click()
     expect(visitor.pick).to_contain_text("seed 21")
     kept = read(visitor.picture_file()).picture
@@ -49,7 +49,7 @@ def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones
     expect(page.locator(GROWING)).to_have_count(2, timeout=PATIENCE)
     # The round before shows no preview of this one; this one does again.
     visitor.rounds.nth(0).click()
-    expect(visitor.captions).to_have_text(["seed 20", "seed 21", "seed 22", "seed 23"])
+    expect(visitor.captions).to_have_text([f"seed {seed}" for seed in range(20, 28)])
     expect(page.locator(GROWING)).to_have_count(0)
     visitor.rounds.nth(1).click()
     visitor.expect_done(2)

@@ -53,7 +53,7 @@ def recipes(loaded: Loaded, count: int, first_seed: int = 0, **values) -> list[R
 def numbers(loaded: Loaded, asked: Sequence[Recipe]) -> np.ndarray:
     """The pictures as the decoder gives them, before they are rounded: [picture, height, width, 3]."""
     found = []
-    for indices in engine.calls(asked):
+    for indices in engine.calls(loaded, asked, most=1):
         chosen = [asked[i] for i in indices]
         padded = chosen + [chosen[-1]] * (chosen[0].lanes - len(chosen))
         call = arguments(padded, loaded.spec.family) | {"output_type": "np"}
