@@ -60,10 +60,10 @@ def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones
     assert read(visitor.picture_file()).picture.pixel_sha256 == kept.pixel_sha256
 
 
-def test_a_closed_tab_leaves_the_turns_to_the_others(visitors):
+def test_a_closed_tab_leaves_the_model_to_the_others(visitors):
     ada, ben = visitors(), visitors()
     ada.ask("a red fox", seeds="0-63", steps=500)
-    expect(ada.page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
+    expect(ada.page.locator(GROWING)).to_have_count(8, timeout=PATIENCE)
     ben.ask("a blue cup", seeds="0-3", steps=200)
     expect(ben.page.locator(GROWING)).to_have_count(4, timeout=PATIENCE)
     ada.page.close()
