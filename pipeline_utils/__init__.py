@@ -16,7 +16,7 @@ models/      catalog (and catalog.toml): families, samplers, known models; sourc
              devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; shapes: which
              sizes of a call agree on this device; formats: the fastest of a CPU; load_errors, tokens
 engine/      engine: recipes in, events out; call: one pipeline call, and whether its lanes agree on this device;
-             model_thread: who computes when; packing: calls that go together; spinning: how its helpers wait;
+             model_thread: who computes when; packing, rows: calls that go together; spinning: how its helpers wait;
              events: what a round tells; stops: how work ends; memory, pool: the model that is loaded, and the one
              that is meant; preview; script: the round as plain Python; zero_gpu
 shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;

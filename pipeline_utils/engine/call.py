@@ -22,7 +22,8 @@ import torch
 from diffusers import AutoencoderKL, SchedulerMixin
 
 from pipeline_utils.engine.model_thread import asked
-from pipeline_utils.engine.packing import Call, Company, once_for_each_text
+from pipeline_utils.engine.packing import once_for_each_text
+from pipeline_utils.engine.rows import Call, Company
 from pipeline_utils.models import devices
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
 from pipeline_utils.models.load_errors import ran_out

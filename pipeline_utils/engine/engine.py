@@ -19,8 +19,8 @@ from diffusers import PNDMScheduler
 from pipeline_utils.engine.call import Answer, arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.events import Event, Finished, Refused, Step
 from pipeline_utils.engine.model_thread import MODEL
-from pipeline_utils.engine.packing import Company
 from pipeline_utils.engine.preview import Watcher
+from pipeline_utils.engine.rows import Company
 from pipeline_utils.engine.stops import Stopped, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
 from pipeline_utils.models import devices

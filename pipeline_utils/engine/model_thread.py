@@ -25,7 +25,7 @@ from pipeline_utils.engine.spinning import Spinning
 from pipeline_utils.engine.stops import Stopped
 
 if TYPE_CHECKING:
-    from pipeline_utils.engine.packing import Call
+    from pipeline_utils.engine.rows import Call
 
 T = TypeVar("T")
 
