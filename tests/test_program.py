@@ -1,12 +1,13 @@
 """What a command writes over, how it ends, and what a shell makes of that: in processes of its own."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from pipeline_utils import program
 from pipeline_utils.__main__ import main
 from pipeline_utils.engine import engine
+from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.picture.picture import read
 from pipeline_utils.proof import replay as replaying
 from pipeline_utils.proof.verdict import Claim
@@ -189,7 +191,7 @@ def test_an_odd_name_ends_with_2_and_one_line(name, files, tmp_path, capsys):  #
 MOMENTS = {
     "torch is being imported": "'torch' in sys.modules",
     "the model is being loaded": "'diffusers' in sys.modules and 'pipeline_utils.engine.pool' in sys.modules",
-    "the first steps are made": "within('call_pipe')",
+    "the first steps are made": "within('taken') or within('answers')",
 }
 
 
@@ -204,10 +206,11 @@ def test_ctrl_c_during_a_replay_ends_it_without_a_word(moment, files, tiny_sd_fo
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
 
         def within(function):
-            frame = sys._current_frames()[threading.main_thread().ident]
-            while frame and frame.f_code.co_name != function:
-                frame = frame.f_back
-            return frame
+            for frame in sys._current_frames().values():
+                while frame and frame.f_code.co_name != function:
+                    frame = frame.f_back
+                if frame:
+                    return True
 
         def press():
             while not ({MOMENTS[moment]}):
@@ -222,17 +225,31 @@ def test_ctrl_c_during_a_replay_ends_it_without_a_word(moment, files, tiny_sd_fo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.json"]
 
 
-def test_no_worker_is_alive_once_ctrl_c_was_heard(files, tiny_sd_folder, monkeypatch):  # noqa: F811
-    def interrupted(event: object) -> None:
-        raise KeyboardInterrupt
+def test_nothing_is_under_way_once_ctrl_c_was_heard(files, tiny_sd_folder, monkeypatch):  # noqa: F811
+    real, seen = engine.make, []
 
     def make(*arguments: object) -> None:
-        engine.make(*arguments[:-1], interrupted)
+        def pressed(event: object) -> None:
+            seen.append(event)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.5)
 
-    monkeypatch.setattr(replaying, "Process", partial(replaying.Process, make=make))
-    with pytest.raises(KeyboardInterrupt):
-        replaying.replayed(Claim.of(read(files[0])), model=str(tiny_sd_folder))
-    assert [thread.name for thread in threading.enumerate() if thread.name in ("round", "load")] == []
+        real(*arguments[:-1], pressed)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(engine, "make", make)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            replaying.replayed(Claim.of(read(files[0])), model=str(tiny_sd_folder))
+        assert len(seen) == 1
+        frame, names = sys._current_frames()[MODEL._thread.ident], []
+        while frame:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        assert "_serve" in names
+        assert {"answers", "call_pipe", "_go_on"}.isdisjoint(names)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_measurements_end_with_2_where_something_unexpected_happens(monkeypatch, capsys):

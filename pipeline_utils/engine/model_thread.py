@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pipeline_utils.engine.rows import Call
 
 T = TypeVar("T")
+
+_PATIENCE = 5  # seconds for work that was stopped to end
 
 
 @dataclass
@@ -97,6 +99,10 @@ class ModelThread:
                     return work.answer.result(0.1)
                 except CancelledError:
                     raise Stopped from None
+                except KeyboardInterrupt:
+                    work.stop.set()
+                    wait([work.answer], _PATIENCE)  # inside torch it would make the end of the interpreter an abort
+                    raise
                 except NotYet:
                     if work.answer.done():  # it is what the work itself raised
                         raise

@@ -26,8 +26,6 @@ from pipeline_utils.proof.verdict import Claim, Verdict, differing_lines, in_wor
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
-_PATIENCE = 5  # seconds for work that was stopped to end
-
 
 class Maker(Protocol):
     """Where a replay runs: a Studio, or what a command line puts together."""
@@ -196,18 +194,11 @@ def replayed(
         # cuda:N is not looked at before the start, since whoever asks CUDA for its GPUs settles which there are.
         if device.startswith("cuda") or (device == "auto" and is_available("cuda")):
             settings = replace(settings, offload=recipe.offload)
-    started, stop = runtime.start(settings), Stop()
+    started = runtime.start(settings)
     models = Models(settings, started, tries_lanes=False)  # a replay has the lanes of its recipe
     if recipe is not None and recipe.model.startswith("local:") and model is None:
         try:
             models.meant(recipe.model, recipe.revision)
         except ModelError:
             raise ModelError(f"The recipe was made with {recipe.model}; say where that is with --model PATH.") from None
-    try:
-        return verify(Process(started, models, engine.make), claim, allow_download=allow_download, stop=stop)
-    except KeyboardInterrupt:
-        stop.set()
-        for thread in threading.enumerate():
-            if thread.name in ("round", "load"):  # inside torch it would make the end of the interpreter an abort
-                thread.join(_PATIENCE)
-        raise
+    return verify(Process(started, models, engine.make), claim, allow_download=allow_download)
