@@ -29,6 +29,7 @@ from pipeline_utils.proof.comparison import differing_pixels
 
 LANES = 4  # of the script, whose calls are of four pictures
 VISITORS, ROUNDS = 8, 2  # that come together, and that each of them makes
+SETTLED = 600  # seconds at most that the app has for its trials before the first turn
 QUIET = 0.2  # cores that others may keep busy
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # never longer than this process
 
@@ -76,6 +77,8 @@ class Speed:
             each("first", prompt=self._prompts[0])
             each("second", suffixes=self._suffixes)
         self._apps["default"]("together", visitors=VISITORS, rounds=ROUNDS, prompts=self._prompts)  # so does company
+        self.newcomer()
+        self.settled = max(app("settle", most=SETTLED) for app in self._apps.values())
         as_script = self._apps["equal"]("about")
         self.default = self._apps["default"]("about")
         self._call = {name: as_script[name] for name in ("scheduler", "settings")}
@@ -174,6 +177,7 @@ def measure(model: str, repeats: int, busy: bool) -> int:
         print(f"{run.spec.title}, {LANES} pictures, {told}, medians of {repeats} turns")
         print(f"by default {run.default['dtype']}, {run.default['lanes']} lanes; the script float32, {LANES} lanes")
         print(f"torch {here['torch']}, {here['threads']} threads, {here['device']}")
+        print(f"sizes of calls were tried for {run.settled:.0f} s, as an app does while nobody comes")
         for turn in range(repeats):
             print(f"turn {turn + 1}", flush=True)
             others.append(_others())

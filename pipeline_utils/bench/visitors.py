@@ -76,6 +76,14 @@ class Visitors:
             list(pool.map(visit, range(visitors)))
         return time.perf_counter() - began
 
+    def settle(self, most: float) -> float:
+        """Seconds until the sizes of calls that were wanted are tried, which is done while nobody comes."""
+        began = time.perf_counter()
+        with self._studio.models.use(self._studio.models.default) as loaded:
+            while loaded.shapes.wanted and time.perf_counter() - began < most:
+                time.sleep(0.1)
+        return time.perf_counter() - began
+
     def newcomer(self, others: int, prompts: list[str]) -> dict[str, float]:
         """wait: seconds until a newcomer sees something while the others make one round after the other.
 
@@ -147,4 +155,5 @@ if __name__ == "__main__":
         about=visitors.about,
         together=visitors.together,
         newcomer=visitors.newcomer,
+        settle=visitors.settle,
     )

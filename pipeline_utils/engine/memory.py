@@ -176,7 +176,9 @@ class Memory:
             loaded = runtime.load(wanted, self._in(borrowed), self.start())
             if spec.revision not in ("", loaded.revision):
                 raise other_weights(spec.name, spec.revision, loaded.revision)
-            if not self._lends:  # there is no GPU yet of which to ask what it is
+            if self._lends:  # there is no GPU yet of which to ask what it is, and a trial would cost a visitor's time
+                loaded = replace(loaded, shapes=Shapes(tries=False))
+            else:
                 about = {"revision": loaded.revision, "dtype": loaded.dtype, **runtime.fingerprint(loaded.device)}
                 about |= {"full_determinism": loaded.device.full_determinism}
                 loaded = replace(loaded, shapes=Shapes(self._settings.cache / "shapes.json", about))

@@ -26,9 +26,11 @@ from pipeline_utils.engine.stops import Stopped
 
 if TYPE_CHECKING:
     from pipeline_utils.engine.rows import Call
+    from pipeline_utils.engine.trials import Trials
 
 T = TypeVar("T")
 
+REST = 0.5  # seconds without work before sizes of calls are tried
 _PATIENCE = 5  # seconds for work that was stopped to end
 
 
@@ -116,12 +118,14 @@ class ModelThread:
         import torch
 
         from pipeline_utils.engine.packing import answers, taken
+        from pipeline_utils.engine.trials import Trials
 
         torch.set_grad_enabled(False)  # or who leaves a no_grad block would switch it on for those still inside theirs
         waiting: list[Call] = []
+        trials = Trials()
         while True:
             while not waiting or not self._inbox.empty():
-                work = self._inbox.get()
+                work = self._inbox.get() if waiting else self._next(trials)
                 if work.answer.set_running_or_notify_cancel():
                     if torch.get_num_threads() != work.threads:
                         torch.set_num_threads(work.threads)
@@ -132,6 +136,7 @@ class ModelThread:
                 _go_on(call.light, waiting, Stopped())
             if waiting:
                 together = taken(waiting)
+                trials.saw(together[0].company)
                 for call in together:
                     waiting.remove(call)
                 began, before = time.perf_counter(), time.process_time()
@@ -141,6 +146,18 @@ class ModelThread:
                 for call, answer in zip(together, found, strict=True):
                     _go_on(call.light, waiting, answer)
                 del together, found, call, answer  # or they would be kept while nothing waits
+
+    def _next(self, trials: Trials) -> _Work:
+        """The work that comes next. Until it comes trials are made, a call of the model at a time."""
+        while trials.are_open:
+            try:
+                return self._inbox.get(timeout=REST)
+            except queue.Empty:
+                while trials.are_open and self._inbox.empty():
+                    for _ in trials.one():
+                        if not self._inbox.empty():
+                            break
+        return self._inbox.get()
 
 
 def asked(call: Call) -> Any:

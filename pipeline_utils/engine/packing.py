@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from pipeline_utils.engine.rows import Answer, Call, Rows, as_bytes
+from pipeline_utils.engine.trials import agrees, want
 from pipeline_utils.models import devices
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.shapes import MIXED
@@ -68,11 +69,31 @@ def taken(waiting: Sequence[Call]) -> list[Call]:
     return found
 
 
+def _is_fast(rows: Rows) -> bool:
+    return rows.call.company.shapes.seconds.get(rows.what, FAST) < FAST
+
+
 def _most(rows: Rows) -> int:
     """Pictures in one call at most: where it is slow already, not many more than the plain one has."""
-    company = rows.call.company
-    fast = company.shapes.seconds.get(rows.what, FAST) < FAST
-    return MOST if fast else company.lanes + company.lanes // 2
+    lanes = rows.call.company.lanes
+    return max(MOST, lanes) if _is_fast(rows) else lanes + lanes // 2
+
+
+def _sizes(pictures: int, lanes: int, plainly: int, most: int) -> list[int]:
+    """Pictures in a call that make less work than the plain calls, of which there are `plainly`; the best first.
+
+    One call, perhaps with some padding (kernels often agree for even numbers alone), then several.
+    """
+    one = sorted({pictures, pictures + pictures % 2, -(-pictures // lanes) * lanes})
+    if pictures > 2 * lanes:
+        one = one[-1:]  # or there would be a trial of every number
+    several = [size for size in (MOST, 2 * lanes, lanes + lanes // 2, lanes + lanes // 4, lanes) if size < pictures]
+
+    def saves(size: int) -> bool:
+        calls = -(-pictures // size)
+        return calls < plainly or calls * size < plainly * lanes
+
+    return [size for size in (*one, *several) if size <= most and saves(size)]
 
 
 def answers(calls: Sequence[Call]) -> list[Any]:
@@ -114,32 +135,20 @@ def _made(calls: Sequence[Call]) -> list[Any]:
         return [call.rows.cut(call.rows.parts, company.lanes) for call in calls]
 
     plainly = sum(-(-call.company.pictures // company.lanes) for call in calls)
-    lanes = company.lanes
-    for size in (pictures, MOST, 2 * lanes, lanes + lanes // 2, lanes + lanes // 4, lanes):
-        as_many = size != pictures and -(-pictures // size) >= plainly
-        if as_many or size > max(_most(first), lanes) or lanes < size > pictures:
-            continue
+    for size in _sizes(pictures, company.lanes, plainly, _most(first)):
         mark = MIXED if size == company.lanes else size
         agree = shapes.agree(what, mark)
-        if agree is None:
+        if agree is None and shapes.is_due(what, mark):
             found = plain()
-            if shapes.is_due(what, mark) and all(answer.finite for answer in found):
-                agree = _tried(lambda size=size: apart(first.cut(parts, size)), found, company.device)
+            if all(answer.finite for answer in found):
+                agree = agrees(first, parts, size, Answer.joined(found))
                 shapes.learn(what, mark, agree, sum(answer.numbers for answer in found))
             break
         if agree:
             found = apart(first.cut(parts, size))
             break
+        if agree is None and _is_fast(first):
+            want(first, mark)
     else:
         found = plain()
     return [answer.whole() for answer in found]
-
-
-def _tried(make: Callable[[], list[Answer]], plain: list[Answer], device: torch.device) -> bool:
-    """Is what `make` answers equal to the plain answers, bit by bit?"""
-    try:
-        return all(map(Answer.equals, make(), plain))
-    except Exception as error:  # out of memory, or a part that cannot be asked so
-        if ran_out(error):
-            devices.let_go(error, device.type)
-        return False

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline_utils.errors import UserError
 from pipeline_utils.files import writing
 
 # Numbers that have to be equal before a size is trusted. In float32 a sum in another order shows at once. In halves it
 # is mostly rounded to the same number: of the bundled model, three denoising steps of four came out equal by luck.
-ENOUGH, ENOUGH_HALVES = 2**18, 2**24
+ENOUGH, ENOUGH_HALVES = 2**18, 2**23
 _PATIENCE = 4  # calls from one trial to the next in halves, since there have to be so many
 MIXED = "mixed"  # instead of a number of pictures: the recipe's own, but of several visitors, so in other slots
 _log = logging.getLogger(__name__)
@@ -25,10 +26,13 @@ class Shapes:
     """What was tried, bit by bit, with one model. It is remembered where there is a file for it.
 
     about: everything that may change which sizes agree: the fingerprint, the weights, the number format.
+    tries: or every call is the plain one.
     """
 
-    def __init__(self, file: Path | None = None, about: Mapping[str, object] | None = None) -> None:
-        self._file, self._about = file, dict(about or {})
+    def __init__(
+        self, file: Path | None = None, about: Mapping[str, object] | None = None, *, tries: bool = True
+    ) -> None:
+        self._file, self._about, self._tries = file, dict(about or {}), tries
         text = json.dumps([self._about, ENOUGH, ENOUGH_HALVES], sort_keys=True)
         self._name = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._calls: dict[str, dict[str, bool]] = self._read().get(self._name, {}).get("calls", {})
@@ -36,6 +40,7 @@ class Shapes:
         self._asked: Counter[tuple[str, str]] = Counter()  # how often, of what is not decided yet
         self._equal: Counter[tuple[str, str]] = Counter()  # and how many numbers
         self.seconds: dict[str, float] = {}  # of the plain call, the fastest that was seen
+        self.wanted: dict[str, tuple[Any, set]] = {}  # a call of each kind with open sizes, and which (see trials)
 
     def agree(self, call: str, pictures: int | str) -> bool | None:
         """Does `call` give the same bits with so many pictures? None: it was not tried often enough."""
@@ -44,7 +49,7 @@ class Shapes:
     def is_due(self, call: str, pictures: int | str) -> bool:
         """Is what was not decided yet to be tried with this call?"""
         self._asked[call, str(pictures)] += 1
-        return not self._halves or self._asked[call, str(pictures)] % _PATIENCE == 1
+        return self._tries and (not self._halves or self._asked[call, str(pictures)] % _PATIENCE == 1)
 
     def learn(self, call: str, pictures: int | str, agree: bool, numbers: int) -> None:
         """A trial, in which so many numbers were compared: one difference decides, and so do enough equal numbers."""

@@ -89,8 +89,33 @@ def test_what_gives_other_bits_is_never_used(loaded):
     loaded = replace(loaded, shapes=Shapes())
     with only(loaded, 8), watched(loaded) as sizes:
         assert pictures(loaded, five) == before
-    assert sizes == [8, 8, 10] + [8, 8] * 2
-    assert calls_of(loaded)["unet"] == {"5": False}
+    assert sizes == [8, 8, 10, 8, 8, 12, 8, 8, 16]
+    assert calls_of(loaded)["unet"] == {"5": False, "6": False, "8": False}
+
+
+def test_where_only_even_numbers_agree_an_odd_one_is_filled_up(loaded):
+    five = [recipe(loaded, seed) for seed in range(5)]
+    before = pictures(loaded, five)
+    loaded = replace(loaded, shapes=Shapes())
+    with only(loaded, 8, 12), watched(loaded) as sizes:
+        assert pictures(loaded, five) == before
+        assert pictures(loaded, five) == before
+    assert sizes == [8, 8, 10] + [8, 8, 12] + [12] * 4
+
+
+def test_a_place_that_only_padding_had_is_not_trusted_unseen(loaded):
+    """Five of six were equal, and the padding in the sixth place is not what a picture would be there."""
+    five = [recipe(loaded, seed) for seed in range(5)]
+    before = pictures(loaded, five)
+    loaded = replace(loaded, shapes=Shapes())
+
+    def change_last_of_six(module, inputs, output):
+        if len(output[0]) == 12:
+            output[0][-1] *= 1 + 1e-5
+
+    with only(loaded, 8, 12), loaded.pipe.unet.register_forward_hook(change_last_of_six):
+        assert pictures(loaded, five) == before
+    assert calls_of(loaded)["unet"]["6"] is False
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux", "unclip"])
@@ -128,7 +153,7 @@ def test_visitors_at_different_steps_with_different_samplers_go_together(loaded)
     assert together(loaded, rounds) == alone
     with watched(loaded) as sizes:
         assert together(loaded, rounds) == alone
-    assert sizes.count(6) >= 6
+    assert len(sizes) <= 12  # of the 24 steps of all
 
 
 def test_where_only_the_plain_size_agrees_several_visitors_fill_it(loaded):
@@ -230,7 +255,7 @@ def test_a_slow_model_is_asked_for_little_more_at_once_than_its_plain_call(loade
     assert set(sizes) == {8}
     with watched(loaded) as sizes:
         pictures(loaded, [recipe(loaded, seed) for seed in range(5)])
-    assert set(sizes) == {8, 10}
+    assert set(sizes) <= {8, 10, 12}
 
 
 def test_one_difference_decides_and_many_equal_numbers_do():
