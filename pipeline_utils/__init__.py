@@ -16,9 +16,10 @@ models/      catalog (and catalog.toml): families, samplers, known models; sourc
              devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; shapes: which
              sizes of a call agree on this device; formats: the fastest of a CPU; load_errors, tokens
 engine/      engine: recipes in, events out; call: one pipeline call, and whether its lanes agree on this device;
-             model_thread: who computes when; packing, rows: calls that go together; spinning: how its helpers wait;
-             events: what a round tells; stops: how work ends; memory, pool: the model that is loaded, and the one
-             that is meant; preview; script: the round as plain Python; zero_gpu
+             model_thread: who computes when; shares: whose turn it is, and its bounds; packing, rows: calls that go
+             together; trials: which may, tried while nobody waits; spinning: how its helpers wait; events: what a
+             round tells; stops: how work ends; memory, pool: the model that is loaded, and the one that is meant;
+             preview; script: the round as plain Python; zero_gpu
 shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;
              trash: what leaves it; copies, contact_sheet: files made from pictures
 proof/       replay: made again and compared; comparison, verdict; experiment(s): those of the documentation, run on

@@ -17,6 +17,7 @@ from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from pipeline_utils.engine.events import Refused
+from pipeline_utils.engine.shares import address
 from pipeline_utils.engine.stops import Stop, Stopped, Stops
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.picture.picture import Picture, Reading, read
@@ -30,7 +31,13 @@ from pipeline_utils.studio import Made, RoundEvent, Started, Studio
 
 def under_way(stops: Stops, kind: str) -> AbstractContextManager[Stop]:
     """A flag for work of the event that runs now: set when its visitor says stop, or its client has gone."""
-    return stops.during(session(), kind, listener_gone())
+    return stops.during(session(), kind, listener_gone(), where_from(LocalContext.request.get(None)))
+
+
+def where_from(request: Any) -> str:
+    """The network address that the event of `request` came from; "" where it is not known."""
+    peer = getattr(getattr(request, "client", None), "host", None) or ""
+    return address(peer, getattr(request, "headers", {}).get("x-forwarded-for", ""))
 
 
 def session() -> str:

@@ -49,6 +49,7 @@ def one_of(choices: str) -> Callable[[str], str]:
     return read
 
 
+_BOUNDS = {"visitor_rounds": 8, "address_rounds": 48, "visitor_pictures": 240}  # where strangers come
 _READ = {"STR": str, "INT": int, "FLOAT": float, "BOOL": _boolean, "PATH": _folder, "HOSTS": _hosts}
 
 
@@ -77,6 +78,15 @@ class Settings:
     data: Path = _option(DEFAULT_DATA, "PATH", "folder that keeps the pictures")  # noqa: RUF009  a Path is immutable
     shelves: str = _option("auto", "auto|one|each", "one shelf for all, or one each; auto: one on localhost, else each")
     max_queue: int = _option(64, "INT", "visitors waiting before new ones are asked to come back", low=1, high=10_000)
+    visitor_rounds: int = _option(
+        0, "INT", "rounds and checks of one visitor at once; 0: 8 where strangers come, else any", high=10_000
+    )
+    address_rounds: int = _option(
+        0, "INT", "the same of one network address; 0: 48 where strangers come, else any", high=10_000
+    )
+    visitor_pictures: int = _option(
+        0, "INT", "pictures a minute for one visitor; 0: 240 where strangers come, else any", high=1_000_000
+    )
     keep_hours: float = _option(0.0, "FLOAT", "delete pictures after this many hours; 0 keeps them", high=1_000_000)
     previews: bool = _option(True, "BOOL", "show pictures in the page while they are made")
     share: bool = _option(False, "BOOL", "open a public gradio.live link")
@@ -101,6 +111,10 @@ class Settings:
         With auto, who sits at the machine has its one shelf, and strangers have one each.
         """
         return self.strangers if self.shelves == "auto" else self.shelves == "each"
+
+    def bound(self, name: str) -> int:
+        """A bound on what one visitor asks for, by the name of its setting; 0 for none."""
+        return getattr(self, name) or (_BOUNDS[name] if self.strangers else 0)
 
     @property
     def cache(self) -> Path:

@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 from pipeline_utils.engine.events import Event, Finished, LanesDisagree, Make, Refused, Step
 from pipeline_utils.engine.model_thread import MODEL
 from pipeline_utils.engine.pool import Models
+from pipeline_utils.engine.shares import Bounds, Pace
 from pipeline_utils.engine.stops import Stop, Stops, streamed
 from pipeline_utils.errors import InputError, ModelError, UserError
 from pipeline_utils.files import check_writable
@@ -73,7 +74,8 @@ class Studio:
     def __init__(self, settings: Settings, models: Models, shelf: Shelf, make: Make | None = None) -> None:
         self.settings, self.models, self.shelf = settings, models, shelf
         self.shelves = Shelves(shelf, settings.own_shelves)
-        self.stops = Stops()
+        self.stops = Stops(Bounds(settings.bound("visitor_rounds"), settings.bound("address_rounds")))
+        self._pace = Pace(settings.bound("visitor_pictures"))
         self.visited = threading.Event()  # once a page was opened
         if make is not None:
             self.make = make
@@ -186,6 +188,8 @@ class Studio:
         keep = self.shelf if shelf is None else shelf
         check_writable(self.shelf.folder)  # a full disk is told before any work
 
+        begun: list[Round] = []
+
         def once(emit: Callable[[RoundEvent], None], stop: threading.Event) -> None:
             with self.models.use(model, stop, dtype) as loaded:
                 from pipeline_utils.engine import engine
@@ -196,6 +200,9 @@ class Studio:
                     check_words(loaded.pipe, [recipe.prompt for recipe in asked.recipes])
                     unwanted = dict.fromkeys(recipe.negative_prompt for recipe in asked.recipes)
                     check_words(loaded.pipe, list(unwanted), "negative_prompt")
+                if not begun:
+                    self._pace.take(getattr(stop, "visitor", ""), len(asked.recipes))
+                    begun.append(asked)
                 emit(Started(asked))
                 round_id = asked.id
 
@@ -214,8 +221,10 @@ class Studio:
                 stop.when_set(lambda: emit(Waiting("Stopping…")))
             if not self.models.ready(model, dtype):
                 emit(Waiting("Loading the model…"))
-            elif others := MODEL.under_way:
+            elif others := len(self.stops.visitors() - {getattr(stop, "visitor", "")}):
                 emit(Waiting(f"{others} {'visitor shares' if others == 1 else 'visitors share'} the model with you…"))
+            elif MODEL.under_way:
+                emit(Waiting("Other rounds share the model with this one…"))
             try:
                 once(emit, stop)
             except LanesDisagree:

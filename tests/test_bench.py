@@ -79,7 +79,7 @@ def rows(table: str) -> dict[str, list[str]]:
 
 def test_rounds_of_the_bundled_model_are_measured_beside_the_script_and_equal_its_pictures(capfd):
     """The real command, once round; its figures are finite, and what they are is no matter here."""
-    assert main(["speed", "--repeats", "1"]) == 0
+    assert main(["speed", "--repeats", "1", "--settle", "2"]) == 0
     out = capfd.readouterr().out
     found = rows(out)
     assert set(found) == ROWS
@@ -93,7 +93,7 @@ def test_rounds_of_the_bundled_model_are_measured_beside_the_script_and_equal_it
 
 
 def test_beside_a_busy_neighbour_it_counts_how_much_slower_each_becomes(tiny_sd_folder, capfd):
-    assert main(["speed", "--model", str(tiny_sd_folder), "--repeats", "1", "--busy"]) == 0
+    assert main(["speed", "--model", str(tiny_sd_folder), "--repeats", "1", "--settle", "2", "--busy"]) == 0
     found = rows(capfd.readouterr().out)
     assert set(found) == ROWS | BUSY
     assert {name for name, cells in found.items() if cells[1] != "–"} == BUSY - {
@@ -104,7 +104,7 @@ def test_beside_a_busy_neighbour_it_counts_how_much_slower_each_becomes(tiny_sd_
 def test_a_process_of_the_measurement_that_ends_says_why(tiny_sd_folder, tmp_path, capsys):
     broken = shutil.copytree(tiny_sd_folder, tmp_path / "broken")
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")
-    assert main(["speed", "--model", str(broken), "--repeats", "1"]) == 2
+    assert main(["speed", "--model", str(broken), "--repeats", "1", "--settle", "2"]) == 2
     assert "bench: A process of the measurement has ended: " in capsys.readouterr().err
 
 

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     speed = commands.add_parser("speed", parents=[named], help="rounds beside the documentation's script, and company")
     speed.add_argument("--repeats", type=int, default=9, help="turns, whose medians are told (default: 9)")
     speed.add_argument("--busy", action="store_true", help="beside a neighbour that keeps one core busy")
+    most = "seconds at most that the app has first to try sizes of calls, as while nobody comes (default: 600)"
+    speed.add_argument("--settle", type=float, default=600, help=most)
     replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
     replays.add_argument("--processes", type=int, default=8, help="how often to start anew (default: 8)")
@@ -101,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "speed":
         from pipeline_utils.bench.speed import measure as compare
 
-        return compare(arguments.model, arguments.repeats, arguments.busy)
+        return compare(arguments.model, arguments.repeats, arguments.busy, arguments.settle)
     if arguments.command == "resemblance":
         from pipeline_utils.bench.resemblance import report
 

@@ -29,7 +29,6 @@ from pipeline_utils.proof.comparison import differing_pixels
 
 LANES = 4  # of the script, whose calls are of four pictures
 VISITORS, ROUNDS = 8, 2  # that come together, and that each of them makes
-SETTLED = 600  # seconds at most that the app has for its trials before the first turn
 QUIET = 0.2  # cores that others may keep busy
 BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # never longer than this process
 
@@ -63,7 +62,7 @@ class Row:
 class Speed:
     """One run: the script, the app as the script, and the app by default, each in its process."""
 
-    def __init__(self, model: str, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, model: str, folder: Path, stack: ExitStack, settle: float) -> None:
         self.spec, self._folder = resolve(model), folder
         self._prompts, self._suffixes = list(self.spec.examples), list(self.spec.suffixes[:LANES])
 
@@ -78,7 +77,7 @@ class Speed:
             each("second", suffixes=self._suffixes)
         self._apps["default"]("together", visitors=VISITORS, rounds=ROUNDS, prompts=self._prompts)  # so does company
         self.newcomer()
-        self.settled = max(app("settle", most=SETTLED) for app in self._apps.values())
+        self.settled = max(app("settle", most=settle) for app in self._apps.values())
         as_script = self._apps["equal"]("about")
         self.default = self._apps["default"]("about")
         self._call = {name: as_script[name] for name in ("scheduler", "settings")}
@@ -140,10 +139,11 @@ class Speed:
             self.pixels += one[..., 0].size
 
 
-def measure(model: str, repeats: int, busy: bool) -> int:
+def measure(model: str, repeats: int, busy: bool, settle: float) -> int:
     """Prints the table of one run. 0 where script and app made equal pictures, else 1. Raises UserError.
 
     busy: a neighbour keeps one core busy meanwhile. Then what counts is how much slower that makes each.
+    settle: seconds at most for trials before the first turn.
     """
     script, ours = "script", "app"
 
@@ -171,7 +171,7 @@ def measure(model: str, repeats: int, busy: bool) -> int:
     }
     others: list[float | None] = []
     with ExitStack() as stack:
-        run = Speed(model, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
+        run = Speed(model, Path(stack.enter_context(tempfile.TemporaryDirectory())), stack, settle)
         here, own = run.default["fingerprint"], run.default["settings"]
         told = ", ".join(f"{name} {value}" for name, value in own.items())
         print(f"{run.spec.title}, {LANES} pictures, {told}, medians of {repeats} turns")

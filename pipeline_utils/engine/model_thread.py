@@ -3,8 +3,8 @@
 OpenMP keeps its own threads for each thread that computes, and two such sets hinder each other: a second thread makes
 the same call take nearly twice as long. On CUDA a new thread starts without cuDNN's plans. So a pipeline call is a
 light thread inside this one (a greenlet): when it comes to a heavy part of the model it steps aside, and the calls
-that wait are made first come first served, those that go together as one (see packing). So everybody's steps alternate,
-a stop takes effect within one step, and there is one call of the model at a time.
+that wait are made in equal shares by visitor, those that go together as one (see shares and packing). So everybody's
+steps alternate, a stop takes effect within one step, and there is one call of the model at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
+from pipeline_utils.engine.shares import Shares
 from pipeline_utils.engine.spinning import Spinning
 from pipeline_utils.engine.stops import Stopped
 
@@ -122,7 +123,7 @@ class ModelThread:
 
         torch.set_grad_enabled(False)  # or who leaves a no_grad block would switch it on for those still inside theirs
         waiting: list[Call] = []
-        trials = Trials()
+        trials, shares = Trials(), Shares()
         while True:
             while not waiting or not self._inbox.empty():
                 work = self._inbox.get() if waiting else self._next(trials)
@@ -135,12 +136,13 @@ class ModelThread:
                 waiting.remove(call)
                 _go_on(call.light, waiting, Stopped())
             if waiting:
-                together = taken(waiting)
+                together = taken(shares.order(waiting))
                 trials.saw(together[0].company)
                 for call in together:
                     waiting.remove(call)
                 began, before = time.perf_counter(), time.process_time()
                 found = answers(together)
+                shares.spent(together, time.perf_counter() - began)
                 if together[0].company.device.type == "cpu":
                     self._spinning.saw(time.perf_counter() - began, time.process_time() - before)
                 for call, answer in zip(together, found, strict=True):
@@ -164,7 +166,7 @@ def asked(call: Call) -> Any:
     """What a heavy part answers. Other work goes on meanwhile, unless this is to be done alone or in another thread."""
     light = getcurrent()
     if isinstance(light, _Light) and not light.work.alone and not call.at_once:
-        call.light = light
+        call.light, call.visitor = light, getattr(light.work.stop, "visitor", "")
         return light.parent.switch(call)
     from pipeline_utils.engine.packing import answers
 

@@ -43,7 +43,7 @@ class Company:
 class Call:
     """One call of `function`, known as `name`, whose parameters are those of `signature`.
 
-    at_once: it cannot wait, since its part is another one for a moment. light: who waits for it.
+    at_once: it cannot wait, since its part is another one for a moment. light, visitor: who waits for it.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Call:
     company: Company
     at_once: bool = False
     light: Any = None
+    visitor: str = ""
 
     def plain(self) -> Any:
         """The answer to the call as it is."""

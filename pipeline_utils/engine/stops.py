@@ -6,11 +6,16 @@ import contextvars
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from pipeline_utils.engine.shares import Bounds
+
 T = TypeVar("T")
+
+_KEPT = 4096  # sessions whose visitor is remembered
 
 
 class Stopped(Exception):
@@ -20,12 +25,12 @@ class Stopped(Exception):
 class Stop(threading.Event):
     """Set when the work is to end: by a button, by a page that was closed, or by a client that has gone.
 
-    gone: asked whenever the flag is looked at, so it must be quick.
+    gone: asked whenever the flag is looked at, so it must be quick. visitor: who asked for the work.
     """
 
-    def __init__(self, gone: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, gone: Callable[[], bool] = lambda: False, visitor: str = "") -> None:
         super().__init__()
-        self._gone = gone
+        self._gone, self.visitor = gone, visitor
         self._heard: Callable[[], None] = lambda: None
         self._at_end: list[Callable[[], None]] = []
 
@@ -60,34 +65,66 @@ class Stop(threading.Event):
 
 
 class Stops:
-    """What is under way, by session and by kind of work. Thread-safe."""
+    """What is under way, by session and by kind of work. Thread-safe.
 
-    def __init__(self) -> None:
+    A session is a tab or a program; what it asks for is counted with that of its visitor's other ones.
+    """
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
         self._lock = threading.Lock()
         self._flags: dict[str, list[tuple[str, Stop]]] = {}
+        self._visitors: OrderedDict[str, str] = OrderedDict()
+        self._addresses: dict[Stop, str] = {}
+
+    def know(self, session: str, visitor: str) -> None:
+        """Says whose tab a session is."""
+        with self._lock:
+            self._visitors[session] = visitor
+            self._visitors.move_to_end(session)
+            while len(self._visitors) > _KEPT:
+                self._visitors.popitem(last=False)
 
     @contextmanager
-    def during(self, session: str, kind: str, gone: Callable[[], bool] = lambda: False) -> Iterator[Stop]:
-        """A flag for work that is over when the block ends."""
-        stop = self.begin(session, kind, gone)
+    def during(
+        self, session: str, kind: str, gone: Callable[[], bool] = lambda: False, address: str = ""
+    ) -> Iterator[Stop]:
+        """A flag for work that is over when the block ends. Raises as `begin` does."""
+        stop = self.begin(session, kind, gone, address)
         try:
             yield stop
         finally:
             self.end(session, stop)
 
-    def begin(self, session: str, kind: str, gone: Callable[[], bool] = lambda: False) -> Stop:
-        stop = Stop(gone)
+    def begin(self, session: str, kind: str, gone: Callable[[], bool] = lambda: False, address: str = "") -> Stop:
+        """A flag for work that begins now. address: of the network, "" where it is not known.
+
+        Raises UserError where the visitor, or the address, has as much under way as may be.
+        """
         with self._lock:
+            visitor = self._visitors.get(session) or address or (session if self._bounds.visitor else "")
+            flags = [stop for flags in self._flags.values() for _, stop in flags]
+            theirs = [stop for stop in flags if stop.visitor == visitor]
+            near = [stop for stop in flags if address and self._addresses[stop] == address]
+            self._bounds.check(len(theirs), len(near))
+            stop = Stop(gone, visitor)
+            self._addresses[stop] = address
             self._flags.setdefault(session, []).append((kind, stop))
         return stop
 
     def end(self, session: str, stop: Stop) -> None:
         """The work is over; only flags and lists are touched. Called again it does nothing."""
         with self._lock:
+            self._addresses.pop(stop, None)
             left = [entry for entry in self._flags.pop(session, []) if entry[1] is not stop]
             if left:
                 self._flags[session] = left
         stop.end()
+
+    def visitors(self) -> set[str]:
+        """Who has something under way."""
+        with self._lock:
+            return {stop.visitor for flags in self._flags.values() for _, stop in flags}
 
     def under_way(self, session: str, kind: str) -> list[Stop]:
         with self._lock:

@@ -11,7 +11,7 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
-from pipeline_utils.api import listener_gone
+from pipeline_utils.api import listener_gone, where_from
 from pipeline_utils.engine.events import Refused, Step
 from pipeline_utils.engine.stops import Stop
 from pipeline_utils.errors import ModelError, UserError
@@ -117,7 +117,7 @@ class Player:
         """The stop flag of work that begins now; `end` when it is over. Raises UserError while other work runs."""
         if self.is_busy(request):
             raise UserError("What you asked for before is still running: stop it, or wait until it is done.")
-        return self.studio.stops.begin(request.session_hash, "round", listener_gone())
+        return self.studio.stops.begin(request.session_hash, "round", listener_gone(), where_from(request))
 
     def end(self, request: gr.Request, stop: Stop) -> None:
         self.studio.stops.end(request.session_hash, stop)

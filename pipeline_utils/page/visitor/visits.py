@@ -42,6 +42,7 @@ class Visits:
         """
         sent = here if isinstance(here, dict) else {}
         owner = self._studio.shelves.owner(sent.get("token"))
+        self._studio.stops.know(session, owner)
         key = (session, owner)
         found = self._known.get(key) or self._resumed(sent, owner)
         with self._lock:
