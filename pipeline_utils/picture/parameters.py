@@ -37,9 +37,10 @@ _NEGATIVE = "Negative prompt:"
 _PAIR = re.compile(r'\s*([^:,"{}]{1,60}):\s*("(?:\\.|[^\\"])*+"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"[0-9]{1,5}x[0-9]{1,5}")
 _NUMBERS = {int: re.compile(r"[0-9]{1,20}"), float: re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?(e-[0-9]{1,3})?")}
+_VALUES = {"Steps": _NUMBERS[int], "Seed": _NUMBERS[int], "CFG scale": _NUMBERS[float], "Size": _SIZE}
 _READ = (
     "Steps", "Sampler", "CFG scale", "Seed", "Variation seed", "Variation seed strength", "Size", "Model",
-    "Model hash", "Schedule type", "RNG",
+    "Model hash", "Schedule type", "RNG", "Batch size", "Batch pos",
 )  # fmt: skip
 
 
@@ -69,13 +70,16 @@ def write(recipe: Recipe) -> str:
 def parse(text: str) -> tuple[dict, list[str]]:
     """(what the text says, sentences on what it cannot say), for text from anywhere, never raising.
 
+    A text without a line of settings is a prompt; one in JSON is of another kind, and nothing in it is used.
+
     The dict always has prompt, negative_prompt, steps, sampler, scheduler (the class in diffusers),
     cfg_scale, seed, variation_seed, variation_strength, width, height, model and model_hash; None where
     the text is silent.
     """
     lines = text.strip().split("\n")
     at, settings = _settings(lines)
-    prompt, negative = _prompts("\n".join(lines[:at])) if settings else (None, None)
+    readable = bool(settings) or (any(map(str.isalnum, text)) and not _is_json(text))
+    prompt, negative = _prompts("\n".join(lines[:at])) if readable else (None, None)
     scheduler, spacing = _scheduler(settings.get("Sampler", ""), settings.get("Schedule type", ""))
     width, height = settings["Size"].split("x") if _SIZE.fullmatch(settings.get("Size", "")) else (None, None)
     found = {
@@ -97,15 +101,24 @@ def parse(text: str) -> tuple[dict, list[str]]:
 
 
 def _settings(lines: list[str]) -> tuple[int, dict[str, str]]:
-    """(index of the line of settings, its pairs and those of the lines after it)."""
-    starts = [at for at, line in enumerate(lines) if line.lstrip().startswith("Steps:")]
-    at = starts[-1] if starts else len(lines) - 1
-    settings = _pairs(lines[at])
-    if not starts and len(settings) < 3:  # a prompt, or the text of another tool
+    """(index of the line of settings, its pairs and those of the lines after it); what no setting has is a prompt.
+
+    Commas and colons are part of prompts too, as in (masterpiece:1.2), so a line of settings is told by their names.
+    """
+    found = []  # (how many names are known, index, pairs)
+    for at, line in enumerate(lines):
+        pairs = _pairs(line)
+        known = sum(name in pairs for name in _READ)
+        usable = any(check.fullmatch(pairs.get(name, "")) for name, check in _VALUES.items())
+        if (known > 2 or usable) and (len(pairs) > 2 or line.lstrip().startswith("Steps:")):
+            found.append((known, at, pairs))
+    if not found:
         return len(lines), {}
-    for line in lines[at + 1 :]:  # extensions add lines of one pair, such as "Template: ..."
+    sure = [each for each in found if each[0] > 2]
+    _, at, settings = (sure or found)[-1]  # a prompt may look like one; the settings come after it
+    for line in lines[at + 1 :]:  # extensions add lines of one pair, such as "Template: ...", a prompt as it was typed
         key, colon, value = line.partition(":")
-        if colon:
+        if colon and key.strip() not in _READ:
             settings.setdefault(key.strip()[:60], value.strip())
     return at, settings
 
@@ -143,12 +156,18 @@ def _scheduler(label: str, spacing: str) -> tuple[str | None, str | None]:
     return _SCHEDULERS.get(name), spacing if spacing.lower() not in ("", "automatic") else None
 
 
+def _is_json(text: str) -> bool:
+    with suppress(ValueError, RecursionError):
+        return isinstance(json.loads(text), dict | list)
+    return text.lstrip().startswith('{"')  # cut short, or nested deeply
+
+
 def _number(kind: type, text: str | None) -> int | float | None:
     return kind(text) if text and _NUMBERS[kind].fullmatch(text) else None
 
 
 def _unknown(found: dict, settings: dict[str, str], spacing: str | None) -> list[str]:
-    if not settings:
+    if found["prompt"] is None:
         return ["The parameters are not in the form of stable-diffusion-webui, so nothing in them is used."]
     unknown = []
     silent = [name.replace("_", " ") for name in ("steps", "cfg_scale", "seed", "width") if found[name] is None]
@@ -164,9 +183,14 @@ def _unknown(found: dict, settings: dict[str, str], spacing: str | None) -> list
         unknown.append("The model is not named.")
     else:
         unknown.append(f"Whether a model here is the same as {found['model'][:60]} cannot be told from a name.")
-    if settings.get("RNG") != "CPU":
+    drawn = settings.get("RNG")
+    if drawn is None:
         unknown.append("Where the noise was drawn is not said; by default it is the GPU, with other noise.")
-    unknown.append("The size of the batch, the numeric type and the versions of the libraries are not said.")
+    elif drawn != "CPU":
+        how = "as an NVIDIA GPU draws it" if drawn == "NV" else "on a GPU" if drawn == "GPU" else f"by {drawn[:40]}"
+        unknown.append(f"The noise was drawn {how}, with other numbers than a CPU's.")
+    batch = "" if "Batch size" in settings else "size of the batch, the "
+    unknown.append(f"The {batch}numeric type and the versions of the libraries are not said.")
     other = [key[:40] for key in settings if key not in (*_READ, "Version")]
     if other:
         more = f" and {len(other) - 10} more" if len(other) > 10 else ""

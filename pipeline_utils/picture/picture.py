@@ -231,17 +231,17 @@ def read_head(path: Path | str) -> Head:
 def decode(data: bytes) -> Reading:
     """Read a PNG from anywhere, in bounded time and memory. Raises PictureError, in one sentence, for
     whatever is no PNG, damaged, too large, or holds neither our record nor `parameters`."""
-    file = png.walk(data, ("recipe", "parameters"))
-    if "recipe" in file.texts:
-        record = _record(file.texts["recipe"])
+    file = png.walk(data)
+    if (text := file.text("recipe")) is not None:
+        record = _record(text)
         if (file.color, file.depth) != (png.RGB, 8):
             raise PictureError("This PNG holds a recipe of ours, but its pixels are no longer 8-bit RGB.")
         image = file.pixels()
         picture = Picture(image=image, **record)
         return Reading(image, pixel_sha256(image), picture.pixel_sha256, picture)
-    if "parameters" in file.texts:
+    if (text := file.text("parameters")) is not None:
         image = file.pixels()
-        found, unknown = parameters.parse(file.texts["parameters"])
+        found, unknown = parameters.parse(text)
         return Reading(image, pixel_sha256(image), parameters=found, unknown=unknown)
     raise PictureError("This PNG holds neither a recipe nor generation parameters.")
 

@@ -22,7 +22,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 64 * 2**20  # of a file; 4096 x 4096 pixels of noise are 48 MB
 MAX_CHUNKS = 20_000  # libpng writes 8 KB each
 MAX_TEXT_BYTES = 64 * 2**10  # of one text that is read; the longest record we write is smaller
-MAX_INFLATED = 4 * 2**20  # of all compressed text chunks of a file together, read or not
+MAX_COPIES = 4  # of one text, as tools that write over each other leave them
 
 RGB = 2  # colour type
 _CHANNELS = {0: 1, RGB: 3, 3: 1, 4: 2, 6: 4}  # by colour type: grey, RGB, palette, grey + alpha, RGBA
@@ -40,10 +40,19 @@ class Png:
     height: int
     depth: int  # bits a channel: 8, or 1 to 8 in a palette
     color: int  # the PNG colour type
-    texts: dict[str, str]  # those asked for, by keyword
+    texts: dict[str, list[tuple[bytes, bytes]]]  # (kind, body) of the text chunks by keyword, none of them unpacked
     header: bytes
     palette: bytes
     data: bytes  # the zlib stream of all IDAT chunks
+
+    def text(self, keyword: str, limit: int = MAX_TEXT_BYTES) -> str | None:
+        """The text of this keyword, of at most `limit` bytes; None where there is none. Raises PictureError."""
+        found = set()
+        for number, (kind, body) in enumerate(dict.fromkeys(self.texts.get(keyword, []))):
+            if number == MAX_COPIES:
+                raise PictureError(f"This PNG holds too many texts named {keyword}.")
+            found.add(_text(keyword, kind, body, limit))
+        return _only(keyword, found)
 
     def pixels(self) -> Image.Image:
         """The pixels as 8-bit RGB; transparency is dropped. Raises PictureError."""
@@ -78,9 +87,9 @@ def write(image: Image.Image, plain: dict[str, str], wide: dict[str, str]) -> by
     return file.getvalue()
 
 
-def walk(data: bytes, keywords: tuple[str, ...]) -> Png:
-    """Check a whole file and take out the texts of `keywords`. Raises PictureError, in one sentence."""
-    header, palette, pixels, texts, inflated = b"", b"", [], {}, 0
+def walk(data: bytes) -> Png:
+    """Check a whole file, in which only the texts that are asked for later are read. Raises PictureError."""
+    header, palette, pixels, texts = b"", b"", [], {}
     for kind, body in _chunks(data):
         if not header:
             header = _check_header(kind, bytes(body))
@@ -89,10 +98,7 @@ def walk(data: bytes, keywords: tuple[str, ...]) -> Png:
         elif kind == b"IDAT":
             pixels.append(body)
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-            keyword, text, packed = _text(kind, bytes(body), MAX_INFLATED - inflated)
-            inflated += len(text) if packed else 0
-            if keyword in keywords:
-                _keep(texts, keyword, text, kind)
+            texts.setdefault(_keyword(body), []).append((kind, body))
         elif kind == b"acTL":
             raise PictureError("This PNG is animated; only still pictures are read.")
         elif kind == b"IHDR":
@@ -112,7 +118,8 @@ def first_texts(file: BinaryIO, keywords: tuple[str, ...]) -> dict[str, str]:
 
     At most MAX_HEAD bytes are read, and the checksums of those texts are checked. Raises PictureError.
     """
-    data, texts, at = file.read(_FIRST_READ), {}, len(SIGNATURE)
+    data, at = file.read(_FIRST_READ), len(SIGNATURE)
+    texts: dict[str, set[str]] = {}
     if not data.startswith(SIGNATURE):
         raise PictureError("The file is not a PNG.")
 
@@ -127,14 +134,13 @@ def first_texts(file: BinaryIO, keywords: tuple[str, ...]) -> dict[str, str]:
         need(at + 12)
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind in (b"IDAT", b"IEND"):
-            return texts
+            return {keyword: _only(keyword, found) for keyword, found in texts.items()}
         end = at + 8 + length
         need(end + 4)
-        if kind in (b"tEXt", b"iTXt") and data[at + 8 : data.find(b"\0", at + 8, end)].decode("latin-1") in keywords:
+        if kind in (b"tEXt", b"iTXt") and (keyword := _keyword(data[at + 8 : end])) in keywords:
             if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise PictureError("The file is damaged: a checksum in it is wrong.")
-            keyword, text, _ = _text(kind, data[at + 8 : end], MAX_TEXT_BYTES)
-            _keep(texts, keyword, text, kind)
+            texts.setdefault(keyword, set()).add(_text(keyword, kind, data[at + 8 : end], MAX_TEXT_BYTES))
         at = end + 4
 
 
@@ -178,9 +184,13 @@ def _check_header(kind: bytes, body: bytes) -> bytes:
     return body
 
 
-def _text(kind: bytes, body: bytes, room: int) -> tuple[str, bytes, bool]:
-    """(keyword, text bytes, was it compressed), inflating at most `room` bytes."""
-    keyword, _, rest = body.partition(b"\0")
+def _keyword(body: bytes | memoryview) -> str:
+    return bytes(body[:80]).partition(b"\0")[0].decode("latin-1")  # of at most 79 bytes
+
+
+def _text(keyword: str, kind: bytes, body: bytes | memoryview, limit: int) -> str:
+    """What a text chunk says, of which at most `limit` bytes are inflated."""
+    rest = bytes(body).partition(b"\0")[2]
     if kind == b"zTXt":
         packed, rest = True, rest[1:]  # the compression method, always 0
     else:
@@ -189,25 +199,23 @@ def _text(kind: bytes, body: bytes, room: int) -> tuple[str, bytes, bool]:
         rest = rest[2:].split(b"\0", 2)[-1]  # flag and method, then language and translated keyword
     if packed:
         try:
-            rest = zlib.decompressobj().decompress(rest, room + 1)
+            rest = zlib.decompressobj().decompress(rest, limit + 1)
         except zlib.error:
-            raise PictureError("A compressed text in this PNG is damaged.") from None
-        if len(rest) > room:
-            raise PictureError(f"The compressed texts in this PNG are over {MAX_INFLATED // 2**20} MB.")
-    return keyword.decode("latin-1"), rest, packed
-
-
-def _keep(texts: dict[str, str], keyword: str, text: bytes, kind: bytes) -> None:
-    """Puts the text of a chunk of this kind among the others by its keyword, which none of them has."""
-    encoding = "utf-8" if kind == b"iTXt" else "latin-1"
-    if keyword in texts:
-        raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
-    if len(text) > MAX_TEXT_BYTES:
-        raise PictureError(f"The {keyword} text in this PNG is over {MAX_TEXT_BYTES // 2**10} KB.")
+            raise PictureError(f"The compressed {keyword} text in this PNG is damaged.") from None
+    if len(rest) > limit:
+        raise PictureError(f"The {keyword} text in this PNG is over {limit // 2**10} KB.")
     try:
-        texts[keyword] = text.decode(encoding)
+        return rest.decode("utf-8")
     except UnicodeDecodeError:
-        raise PictureError(f"The {keyword} text in this PNG is not valid {encoding.upper()}.") from None
+        if kind == b"iTXt":
+            raise PictureError(f"The {keyword} text in this PNG is not valid UTF-8.") from None
+        return rest.decode("latin-1")  # as the standard says; many write UTF-8 all the same
+
+
+def _only(keyword: str, found: set[str]) -> str | None:
+    if len(found) > 1:
+        raise PictureError(f"This PNG holds two texts named {keyword}, so neither can be trusted.")
+    return next(iter(found), None)
 
 
 def _check_inflated_size(data: bytes, expected: int) -> None:

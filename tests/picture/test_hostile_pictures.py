@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline_utils.errors import PictureError
 from pipeline_utils.picture import png
-from pipeline_utils.picture.picture import decode, encode, read
+from pipeline_utils.picture.picture import decode, encode, read, read_head
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 OURS = encode(sample_picture())
@@ -193,24 +193,55 @@ def test_what_follows_the_end_is_no_part_of_the_picture():
 # --- texts
 
 
-@pytest.mark.parametrize("keyword", [b"recipe", b"parameters", b"Comment"])
+@pytest.mark.parametrize("keyword", [b"recipe", b"parameters"])
 def test_a_bomb_in_a_compressed_text_is_refused_before_it_goes_off(keyword):
+    bare = join([chunk for chunk in split(OURS) if not chunk[0].endswith(b"Xt")])
     for chunk in ((b"zTXt", keyword + b"\0\0" + bomb(GIGABYTE)), (b"iTXt", keyword + b"\0\1\0\0\0" + bomb(GIGABYTE))):
-        assert "compressed texts in this PNG are over 4 MB" in refusal(inserted(chunk))
+        assert f"{keyword.decode()} text in this PNG is over 64 KB" in refusal(inserted(chunk, into=bare))
 
 
-def test_many_small_bombs_are_one_large_one():
-    small = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20)))
-    assert "over 4 MB" in refusal(inserted(*[small] * 1000))
+@pytest.mark.parametrize("into", [OURS, foreign_png()])
+def test_what_is_not_read_counts_against_no_limit(into):
+    beside = [
+        itxt("workflow", "[" * 10**6),
+        (b"zTXt", b"workflow\0\0" + zlib.compress(bytes(10**7))),
+        (b"zTXt", b"Comment\0\0" + bomb(GIGABYTE)),
+        (b"zTXt", b"Comment\0\0not zlib"),
+        (b"iTXt", b"prompt\0\0\0\0\0\xff\xfe"),
+    ]
+    began = time.perf_counter()
+    reading = decode(inserted(*beside, into=into))
+    assert time.perf_counter() - began < 2
+    assert (reading.picture or reading.parameters) == (decode(into).picture or decode(into).parameters)
+
+
+def test_many_small_bombs_are_not_many_times_one():
+    small = [(b"zTXt", b"parameters\0\0" + zlib.compress(bytes(60_000 - n))) for n in range(5_000)]
+    assert "too many texts named parameters" in refusal(join([*split(foreign_png())[:1], *small, *split(OURS)[-2:]]))
 
 
 def test_damaged_compressed_text_is_refused():
-    assert "compressed text" in refusal(inserted((b"zTXt", b"Comment\0\0not zlib")))
+    bare = join([chunk for chunk in split(OURS) if not chunk[0].endswith(b"Xt")])
+    assert "compressed parameters text" in refusal(inserted((b"zTXt", b"parameters\0\0not zlib"), into=bare))
 
 
 def test_two_recipes_are_refused_and_so_are_two_parameters():
     assert "two texts named recipe" in refusal(inserted(itxt("recipe", "{}")))
     assert "two texts named parameters" in refusal(inserted((b"tEXt", b"parameters\0x"), into=foreign_png()))
+
+
+@pytest.mark.parametrize("data", [OURS, foreign_png()])
+def test_the_same_text_twice_is_one_text(data, tmp_path):
+    (kind, body), *_ = (chunk for chunk in split(data) if chunk[0].endswith(b"Xt"))
+    keyword, _, rest = body.partition(b"\0")
+    text = rest.lstrip(b"\0")
+    packed = (b"zTXt", keyword + b"\0\0" + zlib.compress(text))
+    twice = inserted((kind, body), packed, itxt(keyword.decode(), text.decode()), into=data)
+    once, reading = decode(data), decode(twice)
+    assert (reading.picture, reading.parameters) == (once.picture, once.parameters)
+    if once.picture:
+        (tmp_path / "twice.png").write_bytes(twice)
+        assert read_head(tmp_path / "twice.png").id == once.picture.id
 
 
 def test_a_text_over_64_kb_or_not_in_utf8_is_refused():

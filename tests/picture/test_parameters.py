@@ -2,10 +2,11 @@
 
 import io
 import re
+import zlib
 from dataclasses import replace
 
 import pytest
-from fuzz_picture import WEBUI, foreign_png, sample_picture
+from fuzz_picture import WEBUI, foreign_png, join, sample_picture, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sd_parsers import ParserManager
@@ -103,8 +104,9 @@ def test_what_we_write_we_read(prompt, negative, seed, guidance):
         "",
         "{}",
         '{"3": {"class_type": "KSampler", "inputs": {"seed": 5}}}',
-        "just a prompt",
-        "a: 1, b: 2",
+        "[1, 2]",
+        '{"3": {"class_type": "KSam',
+        "[" * 5_000,
         "\n\n",
         ",,,",
     ],
@@ -113,6 +115,76 @@ def test_text_in_another_form_is_not_guessed_at(text):
     found, unknown = parameters.parse(text)
     assert set(found.values()) == {None}
     assert unknown == ["The parameters are not in the form of stable-diffusion-webui, so nothing in them is used."]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "just a prompt",
+        "a: 1, b: 2",
+        "(masterpiece:1.2), (best quality:1.3), (blue hair:1.1)",
+        "style: anime, mood: calm",
+        "style: anime, mood: calm, light: soft, lens: long",
+        "{red|blue} fox",
+        "Steps: up the stairs, a cat",
+        "テスト, (fox:1.1), [owl:0.5], <lora:x:1>",
+        "the model: a woman, the size: large, the seed: a sunflower",
+    ],
+)
+def test_a_line_without_a_known_setting_is_a_prompt(prompt):
+    for negative in ("", "(worst quality:1.4), (low quality:1.4), (blurry:1.2)", "style: 3d, mood: dark"):
+        found, unknown = parameters.parse(f"{prompt}\nNegative prompt: {negative}" if negative else prompt)
+        assert (found["prompt"], found["negative_prompt"]) == (prompt, negative)
+        assert {found[name] for name in ("steps", "sampler", "seed", "model", "model_hash")} == {None}
+        assert unknown[0] == "Not in the file: steps, cfg scale, seed, width."
+
+
+@pytest.mark.parametrize(
+    "template", ["a {red|blue} fox, (a:1), (b:2)", "a fox\nSteps: up the stairs", "Seed: of doubt"]
+)
+@pytest.mark.parametrize("settings", ["Steps: 20, Sampler: Euler a, Seed: 7", "Sampler: Euler a, Steps: 20, Seed: 7"])
+def test_a_template_behind_the_settings_changes_none_of_them(template, settings):
+    text = f"a red fox\nNegative prompt: blurry\n{settings}, Size: 512x768, Model: foo"
+    found, unknown = parameters.parse(f"{text}\nTemplate: {template}\nNegative Template: blurry, RNG: CPU")
+    assert found == parameters.parse(text)[0]
+    assert (found["prompt"], found["model"], found["steps"], found["seed"]) == ("a red fox", "foo", 20, 7)
+    assert any("Template" in sentence for sentence in unknown)
+
+
+def test_a_prompt_that_looks_like_settings_gives_way_to_the_line_below_it():
+    found, _ = parameters.parse(f"Steps: 3, Sampler: DDIM, Seed: 9, a staircase\n{WEBUI.splitlines()[-1]}")
+    assert (found["prompt"], found["steps"]) == ("Steps: 3, Sampler: DDIM, Seed: 9, a staircase", 20)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "Where the noise was drawn is not said"),
+        (", RNG: NV", "The noise was drawn as an NVIDIA GPU draws it"),
+        (", RNG: GPU", "The noise was drawn on a GPU"),
+        (", RNG: TPU", "The noise was drawn by TPU"),
+    ],
+)
+def test_what_is_said_of_the_noise_is_not_called_unsaid(said, told):
+    unknown = " ".join(parameters.parse(WEBUI + said)[1])
+    assert told in unknown
+    assert unknown.count("noise was drawn") == 1
+    assert "RNG" not in unknown
+
+
+def test_a_size_of_the_batch_that_is_said_is_not_called_unsaid():
+    assert "size of the batch" in " ".join(parameters.parse(WEBUI)[1])
+    assert "batch" not in " ".join(parameters.parse(WEBUI + ", Batch size: 4, Batch pos: 1")[1]).lower()
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_plain_text_is_utf8_where_it_is_valid_and_latin_1_otherwise(kind, encoding):
+    prompt = "テスト" if encoding == "utf-8" else "Füchslein"
+    text = f"{prompt}\nSteps: 20, Sampler: DDIM, Seed: 7".encode(encoding)
+    body = b"parameters\0" + (text if kind == b"tEXt" else b"\0" + zlib.compress(text))
+    chunks = [(kind, body) if k == b"tEXt" else (k, b) for k, b in split(foreign_png())]
+    assert decode(join(chunks)).parameters["prompt"] == prompt
 
 
 def test_missing_and_unusable_values_are_named():
