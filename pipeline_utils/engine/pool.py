@@ -77,7 +77,7 @@ class Models(Memory):
             if other and other.source != spec.source:  # two folders of one name
                 if content and content == _content(other):
                     return replace(other, revision=content)
-                spec = replace(spec, name=mark_name(spec.name, content.removeprefix("sha256:")))
+                spec = replace(spec, name=mark_name(spec.name, content[-32:]))
             self._known[spec.name] = spec
             return replace(spec, revision=content)  # not what was loaded from there before
         return self.spec(name)
@@ -92,8 +92,8 @@ class Models(Memory):
             return self.spec(model)
         if revision.startswith("sha256:"):
             for spec, content in self._local():
-                if content == revision:
-                    return replace(spec, revision=revision)
+                if revisions.names(revision, content):
+                    return replace(spec, revision=content)
         spec = self.spec(model)
         if spec.is_local:
             raise other_weights(model, revision, _content(spec))

@@ -14,19 +14,21 @@ _TOKENIZERS = ({"tokenizer.json"}, {"vocab.json", "merges.txt"}, {"spiece.model"
 
 
 def content_hash(path: Path) -> str:
-    """`sha256:` and 32 hex digits over what decides the pixels in a pipeline folder or single checkpoint.
+    """`sha256:` and hex digits over what decides the pixels in a pipeline folder, 32 of them, or single checkpoint.
 
     That is model_index.json and, in the folders of the parts it lists, every .json, .txt, .model and
     .safetensors file, by relative name and content; for a checkpoint, the file and the configuration
-    folder beside it. Names and places of folder and file do not count, nor do model cards and previews.
+    folder beside it, whose 32 digits come after the first 32 of the file's own SHA-256, by which other tools
+    know it. Names and places of folder and file do not count, nor do model cards and previews.
     """
     whole = hashlib.sha256()
 
     def add(name: str, file: Path) -> None:
         whole.update(json.dumps([name, _file_hash(file)]).encode())
 
-    folder = path
+    folder, own = path, ""
     if path.is_file():
+        own = _file_hash(path)[:32]
         add("", path)
         folder = path.with_suffix("")
     if (folder / "model_index.json").is_file():
@@ -35,10 +37,17 @@ def content_hash(path: Path) -> str:
             for file in sorted((folder / part).rglob("*")):
                 if file.suffix in _DECISIVE:
                     add(file.relative_to(folder).as_posix(), file)
-    return f"sha256:{whole.hexdigest()[:32]}"
+    return f"sha256:{own}{whole.hexdigest()[:32]}"
+
+
+def names(revision: str, content: str) -> bool:
+    """Does a recipe's revision mean this content hash? Older ones of a checkpoint lack its own SHA-256."""
+    return revision in (content, f"sha256:{content[-32:]}")
 
 
 def short(revision: str) -> str:
+    if len(revision) == 71:  # of a checkpoint, which may differ from another in its configuration alone
+        return f"{revision[:13]}…{revision[-6:]}"
     return revision[:19] if revision.startswith("sha256:") else revision[:12]
 
 

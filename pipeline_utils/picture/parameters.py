@@ -57,9 +57,10 @@ def write(recipe: Recipe) -> str:
         "Size": f"{recipe.width}x{recipe.height}",
         "Model": recipe.model.removeprefix("local:"),  # a colon in a value confuses readers
     }
-    kind, _, digits = recipe.revision.rpartition(":")
-    # Sites look models up by this hash; a hub commit is no hash of weights and would mislead them.
-    settings |= {"Model hash": digits[:10]} if kind else {"Model revision": digits}
+    digits = recipe.revision.removeprefix("sha256:")
+    # Sites look models up by the first ten digits of a file's SHA-256, with which the revision of a single checkpoint
+    # begins. A hub commit and the hash of a folder are no such thing, and would mislead them.
+    settings |= {"Model hash": digits[:10]} if len(digits) == 64 else {"Model revision": digits}
     if recipe.variation_seed is not None:
         settings |= {"Variation seed": recipe.variation_seed, "Variation seed strength": recipe.variation_strength}
     settings["Version"] = "Second Round"

@@ -103,7 +103,8 @@ class Recipe:
     """Frozen and validated: a Recipe that exists is one the engine can be asked for.
 
     model: catalog name, hub id (`owner/name`) or `local:NAME`; never a path.
-    revision: hub commit (40 hex digits), or `sha256:` and the content hash of a local model.
+    revision: hub commit (40 hex digits), or `sha256:` and the content hash of a local model: 32 digits, or 64 that
+    begin with the SHA-256 of the file itself for a single checkpoint.
     seed: 0 to 2**32 - 1; a fresh `torch.Generator(noise_device).manual_seed(seed)` makes the noise.
     variation_seed: another seed, towards whose noise the noise is turned; None for none.
     variation_strength: how far, between 0 and 1; 0 exactly where there is no variation_seed.

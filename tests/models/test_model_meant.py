@@ -17,7 +17,7 @@ from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.studio import Started
 from tests.making import made, studio
-from tests.tiny import tiny_sd
+from tests.tiny import tiny_sd, tiny_single_file
 
 
 @pytest.fixture
@@ -100,6 +100,18 @@ def test_the_bundled_model_in_a_folder_of_another_name_is_found_though_another_w
     bundled = models.spec("emoji-sd")
     revision = revisions.content_hash(Path(bundled.source))
     assert models.meant("local:my copy", revision).source == bundled.source
+
+
+def test_an_older_revision_of_a_checkpoint_that_lacks_its_own_hash_is_the_same_model(tmp_path):
+    here = studio(tiny_single_file(tmp_path), tmp_path / "shelf")
+    now = first(here)
+    digits = now.recipe.revision.removeprefix("sha256:")
+    assert len(digits) == 64
+    old = replace(now, recipe=replace(now.recipe, revision=f"sha256:{digits[32:]}"))
+    assert verify(here, decode(encode(old))).identical
+    assert made(here.second_round(old, [", red"]))[0].picture.recipe == now.recipe
+    with pytest.raises(ModelError, match=f"sha256:{digits[:6]}….* other weights make another picture"):
+        here.models.meant(now.recipe.model, f"sha256:{digits[:32]}")
 
 
 def test_weights_that_changed_in_their_folder_are_another_model(tmp_path):

@@ -1,5 +1,6 @@
 """The revision of a local model: a hash of all that decides its pixels, and of nothing else."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_a_revision_changes_with_one_byte_of_weights_or_configuration(tiny_sd_fo
 def test_the_revision_of_a_checkpoint_covers_its_weights_and_its_configuration(tmp_path):
     file = tiny.tiny_single_file(tmp_path)
     first = revisions.content_hash(file)
+    assert first.startswith("sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()[:32])
     renamed = shutil.copy(file, tmp_path / "other.safetensors")
     shutil.copytree(tmp_path / "tiny", tmp_path / "other")
     assert revisions.content_hash(Path(renamed)) == first

@@ -1,5 +1,6 @@
 """The `parameters` text: ours for others, and that of others for us."""
 
+import hashlib
 import io
 import re
 import zlib
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sd_parsers import ParserManager
 
+from pipeline_utils.models.revisions import content_hash
 from pipeline_utils.picture import parameters
 from pipeline_utils.picture.picture import decode
 from pipeline_utils.recipe import recipe
+from tests import tiny
 
 
 def test_a_webui_picture_is_read_as_far_as_it_goes():
@@ -72,10 +75,19 @@ def test_a_scheduler_without_a_usual_label_is_named_by_its_class():
     assert "Sampler: VQDiffusionScheduler," in parameters.write(sample_picture(scheduler="VQDiffusionScheduler").recipe)
 
 
-def test_a_hub_commit_is_not_passed_off_as_a_hash_of_weights():
-    text = parameters.write(sample_picture(revision="c" * 40, model="local:my model").recipe)
-    assert "Model: my model, Model revision: " + "c" * 40 in text
+@pytest.mark.parametrize("revision", ["c" * 40, "sha256:" + "c" * 32])
+def test_a_hub_commit_or_a_folder_is_not_passed_off_as_a_hash_of_a_file(revision):
+    text = parameters.write(sample_picture(revision=revision, model="local:my model").recipe)
+    assert f"Model: my model, Model revision: {revision.removeprefix('sha256:')}, Version" in text
     assert "Model hash" not in text
+
+
+def test_the_model_hash_of_a_checkpoint_is_what_other_tools_compute_of_the_file(tmp_path):
+    file = tiny.tiny_single_file(tmp_path)
+    text = parameters.write(sample_picture(revision=content_hash(file)).recipe)
+    known = hashlib.sha256(file.read_bytes()).hexdigest()[:10]
+    assert f"Model hash: {known}, Version" in text
+    assert parameters.parse(text)[0]["model_hash"] == known
 
 
 def line(text):
