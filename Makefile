@@ -28,12 +28,14 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
-# Debian's chromium where there is apt and the right to use it, Playwright's own elsewhere.
+# What tests need beside Python: Debian's chromium and exiftool where there is apt and the right to use it, Playwright's
+# own browser elsewhere.
 browser: .venv/.ready-dev
-	@if command -v chromium >/dev/null; then :; \
-	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
-	else $(BIN)/playwright install chromium; fi
+	@if command -v chromium >/dev/null && command -v exiftool >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium libimage-exiftool-perl >/dev/null; \
+	else command -v exiftool >/dev/null || echo "exiftool is missing, with which the tests read pictures"; \
+		command -v chromium >/dev/null || $(BIN)/playwright install chromium; fi
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -90,6 +90,7 @@ class Settings:
     keep_hours: float = _option(0.0, "FLOAT", "delete pictures after this many hours; 0 keeps them", high=1_000_000)
     previews: bool = _option(True, "BOOL", "show pictures in the page while they are made")
     share: bool = _option(False, "BOOL", "open a public gradio.live link")
+    prompt_writer: str = _option("", "STR", "your name, for the files to say who wrote their prompts; never on a host")
     allowed_hosts: tuple[str, ...] = _option(
         (), "HOSTS", "more names the app is reached by, and sites whose pages may use it; * for any"
     )
@@ -129,6 +130,11 @@ class Settings:
     def hosting(self) -> bool:
         """Is this a host of others? Then nothing of the machine itself is shown."""
         return self.strangers or self.own_shelves
+
+    @property
+    def writer(self) -> str:
+        """Who wrote the prompts, "" for not said: of what others type on a host nothing is said."""
+        return "" if self.hosting else self.prompt_writer
 
     @property
     def strangers(self) -> bool:

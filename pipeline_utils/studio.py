@@ -211,7 +211,7 @@ class Studio:
                         place = asked.places[event.index]
                         line = Lineage(asked.number, place.parent, place.suffix, place.control, round_id, event.index)
                         picture = Picture.make(event.image, place.recipe, event.fingerprint, line, event.flagged)
-                        event = Made(event.index, picture, keep.put(picture))
+                        event = Made(event.index, picture, keep.put(picture, self.settings.writer))
                     emit(event)
 
                 self.make(loaded, asked.recipes, stop, previews, keeping)

@@ -26,6 +26,7 @@ EXAMPLES = {
     "address_rounds": ("20", 20),
     "visitor_pictures": ("100", 100),
     "keep_hours": ("1.5", 1.5),
+    "prompt_writer": ("Ada Lovelace", "Ada Lovelace"),
     "previews": ("off", False),
     "share": ("on", True),
     "allowed_hosts": ("Example.org, *.local", ("example.org", "*.local")),

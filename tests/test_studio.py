@@ -1,6 +1,7 @@
 """Rounds as page, clients and commands ask for them."""
 
 import errno
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -93,7 +94,7 @@ def racing(tiny_sd_folder, tmp_path, monkeypatch):
     """A studio whose pictures are deleted, by another tab, as soon as they stand on the shelf."""
     racing, put = studio(tiny_sd_folder, tmp_path), Shelf.put
 
-    def lost(shelf, picture):
+    def lost(shelf, picture, writer):
         file = put(shelf, picture)
         file.unlink()
         return file
@@ -279,3 +280,11 @@ def test_a_folder_where_a_file_cannot_be_flushed_dated_or_renamed_is_told_at_the
     monkeypatch.setattr(f"pipeline_utils.files.os.{call}", refused)
     assert here.trouble() == f"The folder {here.shelf.folder.name} cannot be used: Operation not supported."
     assert [path for path in here.shelf.folder.iterdir() if path.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(("host", "writer"), [("127.0.0.1", b"Ada"), ("0.0.0.0", None)])
+def test_the_writer_of_the_prompts_is_named_at_home_and_never_on_a_host(tiny_sd_folder, tmp_path, host, writer):
+    here = studio(tiny_sd_folder, tmp_path, prompt_writer="Ada", host=host)
+    (event,) = made(here.first_round(Ask("a cat", "0", num_inference_steps=1)))
+    found = re.search(rb"AIPromptWriterName>(.*?)<", event.file.read_bytes())
+    assert (found and found[1]) == writer

@@ -1,7 +1,7 @@
 """A picture with all that is needed to make it again, and the PNG file that carries it.
 
 The file's text chunks: `recipe`, the canonical JSON of the record (assets/picture-record.schema.json);
-`parameters`, the text other tools read; and XMP that says the picture was made by a trained algorithm.
+`parameters`, the text other tools read; and XMP that says what made the picture, and of which prompt.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline_utils.errors import InputError, PictureError, show
-from pipeline_utils.picture import parameters, png
+from pipeline_utils.picture import parameters, png, xmp
 from pipeline_utils.recipe.recipe import Recipe, canonical_json, check_bool, check_int, check_text, parse_json
 
-APP = "Second Round"
 SCHEMA = 2  # 1 is read and written as it was: it lacks what _SINCE_2 names
 MAX_ROUND = 10_000
 MAX_PLACE = 63
@@ -30,20 +29,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 _RECORD = {"schema", "app", "recipe", "recipe_id", "fingerprint", "lineage", "pixel_sha256"}
 _SINCE_2 = {"flagged", "round_id", "place"}  # the last two in the lineage
-
-# Fixed text: nothing a visitor typed is ever part of this XML.
-_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
-    f"<xmp:CreatorTool>{APP}</xmp:CreatorTool>"
-    "<Iptc4xmpExt:DigitalSourceType>"
-    "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-    "</Iptc4xmpExt:DigitalSourceType>"
-    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
-)
 
 
 @dataclass(frozen=True)
@@ -109,7 +94,7 @@ class Picture:
         """All but the pixels, as JSON values; assets/picture-record.schema.json describes it."""
         record = {
             "schema": SCHEMA,
-            "app": APP,
+            "app": xmp.APP,
             "recipe": self.recipe.to_dict(),
             "recipe_id": self.recipe.id,
             "fingerprint": dict(self.fingerprint),
@@ -181,10 +166,10 @@ def _check_sha256(value: object) -> None:
         raise InputError("pixel_sha256", value, "64 hex digits")
 
 
-def encode(picture: Picture) -> bytes:
-    """The PNG file. The same picture gives the same bytes (with the same Pillow)."""
+def encode(picture: Picture, writer: str = "") -> bytes:
+    """The PNG file. The same picture gives the same bytes (with the same Pillow). writer: who wrote its prompt."""
     plain = {"parameters": parameters.write(picture.recipe)}
-    wide = {"recipe": canonical_json(picture.record()), "XML:com.adobe.xmp": _XMP}
+    wide = {"recipe": canonical_json(picture.record()), "XML:com.adobe.xmp": xmp.write([picture.recipe], writer)}
     return png.write(picture.image, plain, wide)
 
 
@@ -261,7 +246,7 @@ def _record(text: str) -> dict:
     if schema < 1:
         raise PictureError(f"The record in this file has schema {show(schema)}; only 1 to {SCHEMA} are read.")
     since = set() if schema == 1 else _SINCE_2
-    if record.keys() != _RECORD | since & {"flagged"} or record["app"] != APP:
+    if record.keys() != _RECORD | since & {"flagged"} or record["app"] != xmp.APP:
         raise PictureError("The record in this file has other fields than those of Second Round.")
     for name in ("recipe", "fingerprint", "lineage"):
         part = record[name]  # flat, so that no message ever has to show something deep

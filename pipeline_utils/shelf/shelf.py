@@ -55,15 +55,17 @@ class Shelf:
                         found[entry.name] = (match[1], entry.stat().st_mtime_ns)
         return found
 
-    def put(self, picture: Picture) -> Path:
+    def put(self, picture: Picture, writer: str = "") -> Path:
         """Keep a picture and return its file. A picture that is here already is not written again.
+
+        writer: who wrote its prompt, as the file says where that is set.
 
         Raises PictureError when its pixels are not those of its record, CapacityError when the disk
         is full, UserError when the folder cannot be written.
         """
         if pixel_sha256(picture.image) != picture.pixel_sha256:
             raise PictureError("The pixels of this picture were edited, so it cannot stand on the shelf.")
-        data = encode(picture)
+        data = encode(picture, writer)
         path = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"
         with self._lock, saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

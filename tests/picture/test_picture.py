@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
@@ -14,6 +13,7 @@ from dataclasses import replace
 import pytest
 from fuzz_picture import join, sample_picture, split
 from PIL import Image
+from sd_geninfo import sd_geninfo
 from sd_parsers import ParserManager
 
 from pipeline_utils.errors import InputError
@@ -169,22 +169,55 @@ def test_a_strict_reader_finds_parameters_recipe_and_digital_source_type():
     assert found["{http://ns.adobe.com/xap/1.0/}CreatorTool"] == "Second Round"
 
 
-def test_exiftool_shows_parameters_recipe_and_digital_source_type(tmp_path):
-    made, file = sample_picture(prompt="a red fox, 狐"), tmp_path / "x.png"
-    file.write_bytes(encode(made))
-    if shutil.which("exiftool"):
-        shown = subprocess.run(["exiftool", "-j", "-n", file], capture_output=True, check=True, timeout=60).stdout
-        tags = json.loads(shown)[0]
-        assert "Warning" not in tags
-        found = tags["Parameters"], tags["Recipe"], tags["DigitalSourceType"]
-    else:  # the same is then found by what the PNG, XMP and IPTC standards say
-        texts = texts_of(file.read_bytes())
-        source = re.search(r"<Iptc4xmpExt:DigitalSourceType>(.*?)<", texts["XML:com.adobe.xmp"])[1]
-        found = texts["parameters"], texts["recipe"], source
-    assert found[0] == parameters.write(made.recipe)
+def shown_by_exiftool(file) -> dict:
+    """Its tags by name. A test fails where exiftool is not installed; `make browser` installs it."""
+    shown = subprocess.run(["exiftool", "-j", "-n", file], capture_output=True, check=True, timeout=60).stdout
+    return json.loads(shown)[0]
+
+
+@pytest.mark.parametrize("writer", ["", "  Ada <L> & Söhne\0 "])
+def test_exiftool_shows_parameters_recipe_and_every_mark_by_name(tmp_path, writer):
+    made = sample_picture(prompt="a <red> fox & 狐\tin ]]> snow", negative_prompt="blurry")
+    (tmp_path / "x.png").write_bytes(encode(made, writer))
+    tags = shown_by_exiftool(tmp_path / "x.png")
+    assert "Warning" not in tags
+    assert tags["Parameters"] == parameters.write(made.recipe)
     # exiftool may show the record as the object it is
-    assert (json.loads(found[1]) if isinstance(found[1], str) else found[1]) == made.record()
-    assert found[2] == AI
+    assert (json.loads(tags["Recipe"]) if isinstance(tags["Recipe"], str) else tags["Recipe"]) == made.record()
+    assert tags["DigitalSourceType"] == AI
+    assert tags["CreatorTool"] == "Second Round"
+    assert tags["AISystemUsed"] == "emoji-sd"
+    assert tags["AISystemVersionUsed"] == made.recipe.revision
+    assert tags["AIPromptInformation"] == "a <red> fox & 狐\tin ]]> snow\nNegative prompt: blurry"
+    assert tags.get("AIPromptWriterName") == ("Ada <L> & Söhne�" if writer else None)
+
+
+@pytest.mark.parametrize("prompt", ["a\ufffeb\uffff", "a\r\nb", "</rdf:RDF>", "&amp;", "x\x85 \u2028x"])
+def test_no_prompt_breaks_the_xmp(prompt):
+    packet = texts_of(encode(sample_picture(prompt=prompt)))["XML:com.adobe.xmp"]
+    root = ET.fromstring(re.sub(r"<\?xpacket.*?\?>", "", packet))
+    (node,) = root.iter("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}AIPromptInformation")
+    assert node.text == re.sub("[\ufffe\uffff]", "�", prompt)
+
+
+def test_a_second_independent_reader_of_parameters_understands_ours(tmp_path):
+    made = sample_picture(prompt="a red fox", negative_prompt="blurry", seed=0, revision="sha256:" + "a1b2" * 16)
+    (tmp_path / "x.png").write_bytes(encode(made))
+    with Image.open(tmp_path / "x.png") as image:
+        text, _ = sd_geninfo.read_geninfo(image)
+    found = json.loads(sd_geninfo.yaml_to_json(sd_geninfo.parse_geninfo(text)))
+    assert found == {
+        "Positive prompt": "a red fox",
+        "Negative prompt": "blurry",
+        "Steps": 20,
+        "Sampler": "DDIM",
+        "CFG scale": 7.0,
+        "Seed": 0,
+        "Size": "16x16",
+        "Model": "emoji-sd",
+        "Model hash": "a1b2a1b2a1",
+        "Version": "Second Round",
+    }
 
 
 def test_an_independent_reader_of_parameters_understands_ours():
