@@ -14,10 +14,14 @@ from pipeline_utils.api import endpoints
 from pipeline_utils.engine import engine
 from pipeline_utils.engine.events import Step
 from pipeline_utils.errors import InputError, ModelError
+from pipeline_utils.page.rounds.html import caption
 from pipeline_utils.page.running import Player
-from pipeline_utils.page.visitor.visit import Visit
+from pipeline_utils.page.visitor.visit import RoundShown, Visit
+from pipeline_utils.picture import parameters, png
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.recipe.ask import Ask
+from pipeline_utils.recipe.rounds import Place, Round
+from pipeline_utils.shelf.contact_sheet import label
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, Started, Waiting
 from tests.making import made, studio
@@ -280,6 +284,21 @@ def test_a_folder_where_a_file_cannot_be_flushed_dated_or_renamed_is_told_at_the
     monkeypatch.setattr(f"pipeline_utils.files.os.{call}", refused)
     assert here.trouble() == f"The folder {here.shelf.folder.name} cannot be used: Operation not supported."
     assert [path for path in here.shelf.folder.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_name_recipe_text_and_caption_of_every_picture_say_one_seed(here):
+    """Batches elsewhere give all their files the seed of the first, in the name or in the text."""
+    picked = made(here.first_round(Ask("a cat", "7, 0, 4294967295", num_inference_steps=2)))
+    grid = made(here.grid([picked[1].picture, picked[0].picture], [", artsy"]))
+    for events, seeds in ((picked, [7, 0, 4294967295]), (grid, [0, 0, 7, 7])):
+        shown = RoundShown(Round(1, tuple(Place(event.picture.recipe) for event in events)))
+        for seed, event in zip(seeds, events, strict=True):
+            recipe, file = read(event.file).picture.recipe, png.walk(event.file.read_bytes())
+            assert recipe.seed == event.picture.recipe.seed == seed
+            assert event.file.name.startswith(f"seed-{seed}_round-{event.picture.lineage.round}_cat_")
+            assert parameters.parse(file.text("parameters"))[0]["seed"] == seed
+            assert caption(shown, event.index).startswith(f"seed {seed} ")
+            assert label(event.picture, False)[0].split(" ·")[0] == f"seed {seed}"
 
 
 @pytest.mark.parametrize(("host", "writer"), [("127.0.0.1", b"Ada"), ("0.0.0.0", None)])

@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,10 @@ from pipeline_utils.errors import InputError, PictureError
 from pipeline_utils.files import age, passing_over, saving, writing
 from pipeline_utils.picture.picture import Picture, check_id, encode, pixel_sha256, read
 
-_NAME = re.compile(r"seed-[0-9]{1,10}_([0-9a-f]{16})\.png")
+_NAME = re.compile(r"seed-[0-9]{1,10}_(?:round-[0-9]{1,5}_[a-z0-9]{1,20}_)?([0-9a-f]{16})\.png")
+_SMALL = frozenset(
+    ["a", "an", "and", "at", "by", "for", "from", "in", "into", "of", "on", "or", "over", "the", "to", "under", "with"]
+)
 NOT_HERE = "no picture here has this id"
 _LEFTOVER_AGE = 600  # seconds; a put takes less than one, and another process may be in the middle of it
 
@@ -66,9 +70,11 @@ class Shelf:
         if pixel_sha256(picture.image) != picture.pixel_sha256:
             raise PictureError("The pixels of this picture were edited, so it cannot stand on the shelf.")
         data = encode(picture, writer)
-        path = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"
+        path = self.folder / name_of(picture)
         with self._lock, saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            old = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"  # as names were before
+            path = old if old.is_file() else path
             if not _holds(path, data):
                 self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
                 with writing(path, changed=self._last) as file:
@@ -124,6 +130,16 @@ class Stars:
                 path.touch()
             else:
                 path.unlink(missing_ok=True)
+
+
+def name_of(picture: Picture) -> str:
+    """A picture's file name: its seed, its round, the first word of its prompt that says something, its id.
+
+    The word is in small letters of ASCII, so that any disk and any zip can hold it.
+    """
+    plain = unicodedata.normalize("NFKD", picture.recipe.prompt.lower()).encode("ascii", "ignore").decode()
+    words = [word for word in re.findall("[a-z0-9]+", plain) if word not in _SMALL] or ["picture"]
+    return f"seed-{picture.recipe.seed}_round-{picture.lineage.round}_{words[0][:20]}_{picture.id}.png"
 
 
 def picture_id(name: str) -> str | None:

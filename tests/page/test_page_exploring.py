@@ -47,7 +47,7 @@ def first_round(visitor: Visitor, seed: int) -> None:
 
 def shelf(visitor: Visitor) -> dict[str, object]:
     """Every picture of the app's shelf, by the words of its recipe that a variation changes."""
-    return {file.stem.split("_")[1]: read(file).picture for file in visitor.app.data.glob("**/seed-*.png")}
+    return {file.stem.split("_")[-1]: read(file).picture for file in visitor.app.data.glob("**/seed-*.png")}
 
 
 def test_variations_lead_from_the_pick_to_other_seeds(visitor):
@@ -126,7 +126,8 @@ def test_one_list_of_suffixes_on_all_seeds_is_a_grid(visitor):
     # 2. Every place has its own parent.
     made = {p.id: p for p in shelf(visitor).values()}
     shown = [
-        re.search(r"seed-\d+_(\w{16})", tile.get_attribute("src"))[1] for tile in page.locator("#gallery img").all()
+        re.search(r"seed-\d+_\S+_(\w{16})\.png", tile.get_attribute("src"))[1]
+        for tile in page.locator("#gallery img").all()
     ]
     for place, picture in enumerate(made[name] for name in shown):
         parent = made[picture.lineage.parent]

@@ -128,7 +128,7 @@ def test_a_page_whose_stream_broke_can_download_its_pictures_and_make_more(app):
     fields = ["", 100, *[None] * 4, False]
     wire.join("page_first_round", [None, "a red fox", "0-63", *fields])
     with closing(wire.messages()) as messages:
-        assert any(re.search(r"seed-\d+_\w+\.png", json.dumps(message)) for message in messages)
+        assert any(re.search(r"seed-\d+_round-1_red_\w+\.png", json.dumps(message)) for message in messages)
     assert cpu_rests(app)
     assert wire.send("page_zip_button", [None])["success"]
     assert wire.send("page_first_round", [None, "a blue cup", "0", "", 2, *fields[2:]])["success"]

@@ -15,7 +15,7 @@ from pipeline_utils.page.shelf.layout import ShelfHandlers
 from pipeline_utils.page.tree.layout import TreeHandlers
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.settings import Settings
-from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.shelf import Shelf, name_of
 from pipeline_utils.studio import Studio
 
 BAD = f"seed-7_{'7' * 16}.png"
@@ -120,7 +120,7 @@ def test_whatever_the_error_of_an_entry_the_rest_is_shown_and_it_is_logged_once(
 
 def test_a_bad_entry_in_the_way_of_a_picture_is_replaced_by_it(studio):
     made = sample_picture(9)
-    path = studio.shelf.folder / f"seed-9_{made.id}.png"
+    path = studio.shelf.folder / name_of(made)
     path.symlink_to(path)
     assert studio.shelf.put(made) == path
     assert studio.shelf.read(made.id) == made

@@ -13,7 +13,7 @@ from fuzz_picture import foreign_png, sample_picture
 from pipeline_utils.errors import CapacityError, InputError, PictureError, UserError
 from pipeline_utils.files import saving
 from pipeline_utils.picture.picture import encode
-from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.shelf.shelf import Shelf, picture_id
 
 
 @pytest.fixture
@@ -28,10 +28,36 @@ def names(shelf: Shelf) -> set[str]:
 def test_a_picture_put_here_is_read_back_equal(shelf):
     made = sample_picture(seed=0)
     path = shelf.put(made)
-    assert path.name == f"seed-0_{made.id}.png"
+    assert path.name == f"seed-0_round-1_red_{made.id}.png"
     assert path == shelf.get(made.id)
     assert path.read_bytes() == encode(made)
     assert shelf.read(made.id) == made
+
+
+@pytest.mark.parametrize(
+    ("prompt", "word"),
+    [
+        ("A photo of the Sea", "photo"),
+        ("the Füchslein, 3d", "fuchslein"),
+        ("狐", "picture"),
+        ("../../etc/passwd", "etc"),
+        ("x" * 300, "x" * 20),
+        ("(of: and)", "picture"),
+        ("CON", "con"),
+    ],
+)
+def test_a_file_is_named_by_seed_round_and_a_word_of_the_prompt(shelf, prompt, word):
+    made = sample_picture(seed=4294967295, prompt=prompt, round=10_000)
+    path = shelf.put(made)
+    assert path.name == f"seed-4294967295_round-10000_{word}_{made.id}.png"
+    assert (list(shelf), shelf.get(made.id), picture_id(path.name)) == ([path], path, made.id)
+
+
+def test_a_picture_under_a_name_of_before_is_found_and_not_written_twice(shelf):
+    made = sample_picture(seed=3)
+    old = shelf.put(made).rename(shelf.folder / f"seed-3_{made.id}.png")
+    assert shelf.put(made) == old
+    assert (list(shelf), shelf.read(made.id)) == ([old], made)
 
 
 def test_another_shelf_of_the_same_folder_finds_the_pictures_by_the_files_alone(shelf):
