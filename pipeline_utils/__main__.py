@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, PictureError, UserError
-from pipeline_utils.picture.picture import Lineage, Picture, Reading, encode, read
+from pipeline_utils.picture.picture import Lineage, Picture, Reading, decode, encode, read, read_bytes
+from pipeline_utils.picture.picture import sheet as sheet_records
 from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
 from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.settings import DEVICES, one_of
@@ -73,12 +74,19 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    reading = read(arguments.file)
+    data = read_bytes(arguments.file)
+    if records := sheet_records(data):
+        lines = [f"sheet of {len(records)} pictures"]
+        lines += [f"  seed {each['recipe']['seed']}: {plain(each['recipe']['prompt'])}" for each in records]
+        say(json.dumps({"sheet": records}, indent=2) if arguments.json else "\n".join(lines))
+        return 0
+    reading = decode(data)
     say(json.dumps(_told(reading), indent=2) if arguments.json else "\n".join(_lines(reading)))
     return 0
 
 
 def sheet(arguments: argparse.Namespace) -> int:
+    from pipeline_utils.picture import export
     from pipeline_utils.shelf.contact_sheet import round_sheet
 
     output = Output("--output", arguments.output, arguments.files, SHEETS)
@@ -91,7 +99,7 @@ def sheet(arguments: argparse.Namespace) -> int:
         if picture is None:
             raise InputError("picture", file.name, "it holds no recipe of this app")
         pictures.append(picture)
-    output.write(round_sheet(pictures, arguments.title))
+    output.write(export.sheet(round_sheet(pictures, arguments.title), pictures, output.format))
     say(plain(f"{arguments.output}: {len(pictures)} pictures"), output.words)
     return 0
 

@@ -79,7 +79,7 @@ class Output:
 
     def __init__(self, option: str, path: Path, inputs: Sequence[Path], formats: Mapping[str, str] = PNG) -> None:
         self.words: TextIO | None = None
-        self._format = formats.get(path.suffix.lower(), "PNG")
+        self.format = formats.get(path.suffix.lower(), "PNG")
         self._path = None if str(path) == "-" else path
         if self._path is None:
             if sys.stdout is None or sys.stdout.isatty():
@@ -106,7 +106,7 @@ class Output:
             if isinstance(content, bytes):
                 file.write(content)
             else:
-                content.save(file, format=self._format, quality=95)
+                content.save(file, format=self.format, quality=95)
 
 
 def _tell(text: str) -> None:

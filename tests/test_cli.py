@@ -166,6 +166,12 @@ def test_a_contact_sheet_is_written(files, tmp_path, capsys):
     assert main(["contact-sheet", *map(str, files[:3]), "-o", str(sheet), "--title", "a cat"]) == 0
     assert Image.open(sheet).width > 500
     assert capsys.readouterr().out == f"{sheet}: 3 pictures\n"
+    assert main(["show", str(sheet)]) == 0
+    assert capsys.readouterr().out.splitlines() == ["sheet of 3 pictures", *(f"  seed {n}: a cat" for n in range(3))]
+    assert main(["show", "--json", str(sheet)]) == 0
+    assert json.loads(capsys.readouterr().out)["sheet"] == [read(file).picture.record() for file in files[:3]]
+    assert main(["verify", str(sheet)]) == 2
+    assert "a sheet of several pictures" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

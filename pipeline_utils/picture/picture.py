@@ -21,6 +21,8 @@ from pipeline_utils.recipe.recipe import Recipe, canonical_json, check_bool, che
 SCHEMA = 2  # 1 is read and written as it was: it lacks what _SINCE_2 names
 MAX_ROUND = 10_000
 MAX_PLACE = 63
+_SHEET_SIDE = 2**15  # pixels: 64 tall pictures under each other are 35,000 at most
+_SHEET_BYTES = 2**20  # 64 records of the longest prompts
 MAX_FINGERPRINT = 32  # entries
 MAX_FINGERPRINT_TEXT = 200  # characters of one value
 
@@ -175,15 +177,19 @@ def encode(picture: Picture, writer: str = "") -> bytes:
 
 def read(path: Path | str) -> Reading:
     """`decode` for a file. Raises PictureError also where no regular file can be read."""
+    return decode(read_bytes(path))
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """A regular file's content, of which no more is read than a picture may have. Raises PictureError."""
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe would wait for ever
             raise PictureError("This is not a file.")
         with open(path, "rb") as file:
-            data = file.read(png.MAX_BYTES + 1)
+            return file.read(png.MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not valid"
         raise PictureError(f"The file cannot be read: {reason}.") from None
-    return decode(data)
 
 
 @dataclass(frozen=True)
@@ -228,15 +234,42 @@ def decode(data: bytes) -> Reading:
         image = file.pixels()
         found, unknown = parameters.parse(text)
         return Reading(image, pixel_sha256(image), parameters=found, unknown=unknown)
+    if "recipes" in file.texts:
+        raise PictureError(
+            "This is a sheet of several pictures: it names their recipes, but their pixels are elsewhere."
+        )
     raise PictureError("This PNG holds neither a recipe nor generation parameters.")
+
+
+def sheet(data: bytes) -> list[dict] | None:
+    """The records of the pictures that a sheet shows, whose own pixels are not looked at; None for another PNG.
+
+    Raises PictureError, also for a record that is none of ours.
+    """
+    text = png.walk(data, _SHEET_SIDE).text("recipes", _SHEET_BYTES)
+    if text is None:
+        return None
+    try:
+        records = parse_json("recipes", text)
+    except InputError as error:
+        raise PictureError(f"The records in this file cannot be read: {error.limit}.") from None
+    if not isinstance(records, list):
+        raise PictureError("The records in this file are no list.")
+    for record in records:
+        check_record(record)
+    return records
 
 
 def _record(text: str) -> dict:
     """The arguments of Picture, but for the image, that a record holds. Raises PictureError."""
     try:
-        record = parse_json("recipe", text)
+        return check_record(parse_json("recipe", text))
     except InputError as error:
         raise PictureError(f"The record in this file cannot be read: {error.limit}.") from None
+
+
+def check_record(record: object) -> dict:
+    """The arguments of Picture, but for the image, that a record from outside holds. Raises PictureError."""
     schema = record.get("schema") if isinstance(record, dict) else None
     if isinstance(schema, bool) or not isinstance(schema, int):
         raise PictureError("The record in this file has no schema number, so Second Round did not write it.")

@@ -87,12 +87,12 @@ def write(image: Image.Image, plain: dict[str, str], wide: dict[str, str]) -> by
     return file.getvalue()
 
 
-def walk(data: bytes) -> Png:
+def walk(data: bytes, max_side: int = MAX_SIDE) -> Png:
     """Check a whole file, in which only the texts that are asked for later are read. Raises PictureError."""
     header, palette, pixels, texts = b"", b"", [], {}
     for kind, body in _chunks(data):
         if not header:
-            header = _check_header(kind, bytes(body))
+            header = _check_header(kind, bytes(body), max_side)
         elif kind == b"PLTE":
             palette = bytes(body)
         elif kind == b"IDAT":
@@ -169,12 +169,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     raise PictureError(f"This PNG is in more than {MAX_CHUNKS} pieces.")
 
 
-def _check_header(kind: bytes, body: bytes) -> bytes:
+def _check_header(kind: bytes, body: bytes, max_side: int) -> bytes:
     if kind != b"IHDR" or len(body) != 13:
         raise PictureError("The file is damaged: a PNG begins with a header of 13 bytes.")
     width, height, depth, color, compression, filtering, interlace = struct.unpack(">IIBBBBB", body)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise PictureError(f"The picture is {width} × {height} pixels; at most {MAX_SIDE} a side are read.")
+    if not (1 <= width <= max_side and 1 <= height <= max_side):
+        raise PictureError(f"The picture is {width} × {height} pixels; at most {max_side} a side are read.")
     if color not in _CHANNELS or compression or filtering or interlace > 1:
         raise PictureError("The file is damaged: its header is no PNG header.")
     if interlace:

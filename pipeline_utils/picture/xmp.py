@@ -16,13 +16,16 @@ _TOP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:sr="urn:second-round">'
 )
 _END = '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 
 
-def write(recipes: Sequence[Recipe], writer: str = "") -> str:
-    """The packet of a file that shows pictures of these recipes. writer: who wrote the prompts, "" for not said."""
+def write(recipes: Sequence[Recipe], writer: str = "", records: str = "") -> str:
+    """The packet of a file that shows pictures of these recipes. writer: who wrote the prompts, "" for not said.
+
+    records: their records in JSON, for files that have no other place for them.
+    """
     found = {
         "xmp:CreatorTool": APP,
         "Iptc4xmpExt:DigitalSourceType": _AI,
@@ -30,6 +33,7 @@ def write(recipes: Sequence[Recipe], writer: str = "") -> str:
         "Iptc4xmpExt:AISystemVersionUsed": _each(recipe.revision for recipe in recipes),
         "Iptc4xmpExt:AIPromptInformation": _each(map(_prompt, recipes)),
         "Iptc4xmpExt:AIPromptWriterName": writer.strip(),
+        "sr:Records": records,
     }
     lines = (f"<{name}>{_escaped(value)}</{name}>" for name, value in found.items() if value)
     return _TOP + "".join(lines) + _END

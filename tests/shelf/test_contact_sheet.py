@@ -10,7 +10,7 @@ from fuzz_picture import sample_picture
 from PIL import Image, ImageFont
 
 from pipeline_utils.errors import CapacityError, InputError
-from pipeline_utils.picture.picture import Lineage, Picture
+from pipeline_utils.picture.picture import Lineage, Picture, decode
 from pipeline_utils.shelf.contact_sheet import (
     LABEL_LINES,
     MARGIN,
@@ -210,6 +210,7 @@ def test_a_zip_holds_the_files_themselves_uncompressed_and_in_order(tmp_path):
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [path.name for path in paths]
+        assert [decode(archive.read(path.name)).picture.recipe.seed for path in paths] == [3, 1, 2]
         assert [archive.read(path.name) for path in paths] == [path.read_bytes() for path in paths]
         assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}

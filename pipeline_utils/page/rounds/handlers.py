@@ -23,6 +23,7 @@ from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
 from pipeline_utils.page.visitor.visits import sent, show
+from pipeline_utils.picture.export import sheet
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.rounds import parse_seeds
 from pipeline_utils.shelf.contact_sheet import round_sheet
@@ -106,10 +107,10 @@ class Handlers:
         """The labelled contact sheet of the round that is shown, as a PNG."""
         shown, name = self._shown(visit)
         title = shown.prompt if shown.round.number == 1 else f"{shown.prompt} · round {shown.round.number}"
-        image = round_sheet([tile.read() for tile in shown.tiles.values()], title)
+        pictures = [tile.read() for tile in shown.tiles.values()]
         file = place_for(self.studio.settings.cache, [tile.id for tile in shown.tiles.values()], name + ".png")
         with writing(file) as stream:
-            image.save(stream, "PNG")
+            stream.write(sheet(round_sheet(pictures, title), pictures))
         return str(file)
 
     def zip_file(self, visit: Visit) -> str:
