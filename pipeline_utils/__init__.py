@@ -23,8 +23,8 @@ engine/      engine: recipes in, events out; call: one pipeline call, and whethe
              preview; script: the round as plain Python; zero_gpu
 shelf/       shelf: the folder; index: what is known of its pictures; tree: their rounds; owners: whose they are;
              trash: what leaves it; copies, contact_sheet: files made from pictures
-proof/       replay: made again and compared; comparison, verdict; experiment(s): those of the documentation, run on
-             shared_model, the model that visitors use
+proof/       replay: made again and compared; comparison, verdict; pins: what made it, and what differs;
+             experiment(s): those of the documentation, run on shared_model, the model that visitors use
 studio       rounds of pictures, on the shelf          api   the named endpoints
 __main__     the command line                          program   how a command ends
 page/        page: tabs and serving; edge: what stands before every request and answers every error; events: from an

@@ -1,11 +1,13 @@
-"""python -m pipeline_utils verify | replay | show | contact-sheet
+"""python -m pipeline_utils verify | replay | show | diff | contact-sheet
 
     python -m pipeline_utils verify FILE.png           is it what its recipe makes? exit 0 yes, 1 no, 2 not checked
     python -m pipeline_utils replay FILE -o OUT.png    make it again, from a PNG or a recipe's JSON
+    python -m pipeline_utils replay FILE --pin OUT.txt the versions that made it, as constraints for pip
     python -m pipeline_utils show FILE.png             recipe, fingerprint and lineage of a PNG
+    python -m pipeline_utils diff ONE.png OTHER.png    the lines of two recipes that differ; exit 0 none, 1 some
     python -m pipeline_utils contact-sheet FILES -o SHEET.png
 
-torch is loaded only by verify and replay, so that the others answer at once. All end with 2 where they could not do
+torch is loaded only by verify and replay -o, so that the others answer at once. All end with 2 where they could not do
 what was asked, and with 130 after Ctrl-C. OUT.png may be -, standard output.
 """
 
@@ -20,7 +22,8 @@ from pathlib import Path
 from pipeline_utils.errors import InputError, PictureError, UserError
 from pipeline_utils.picture.picture import Lineage, Picture, Reading, decode, encode, read, read_bytes
 from pipeline_utils.picture.picture import sheet as sheet_records
-from pipeline_utils.program import SHEETS, Output, ended, leave, plain, say
+from pipeline_utils.program import SHEETS, TEXTS, Output, ended, leave, plain, say
+from pipeline_utils.proof.pins import compared, constraints
 from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.settings import DEVICES, one_of
 
@@ -30,7 +33,10 @@ _MAX_JSON = 1_000_000  # bytes of a recipe file
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; errors are told on stderr."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command == "replay" and arguments.output is None and arguments.pin is None:
+        parser.error("replay needs -o OUT.png for the picture, --pin OUT.txt for the versions that made it, or both")
     return ended(f"pipeline_utils {arguments.command}", lambda: arguments.run(_checked(arguments)))
 
 
@@ -52,6 +58,7 @@ def verify(arguments: argparse.Namespace) -> int:
     claim = Claim.of(read(arguments.file))
     verdict = _replayed(claim, arguments)
     lines = [verdict.sentence, *(f"  {name}: {there} there, {here} here" for name, there, here in verdict.differing)]
+    lines += [f"  for another try: {verdict.getting_back}"] if verdict.getting_back else []
     text = json.dumps(verdict.to_dict(), indent=2) if arguments.json else "\n".join(map(plain, lines))
     say(text, output and output.words)
     if output and verdict.difference:
@@ -62,8 +69,14 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    output = Output("--output", arguments.output, [arguments.file])
+    pin = Output("--pin", arguments.pin, [arguments.file], TEXTS) if arguments.pin else None
+    output = Output("--output", arguments.output, [arguments.file]) if arguments.output else None
     claim, lineage = _claim(arguments.file)
+    if pin:
+        pin.write(constraints(claim.fingerprint or {}, arguments.file.name).encode())
+        say(plain(f"{arguments.pin}: the versions that made it"), pin.words)
+    if output is None:
+        return IDENTICAL
     verdict = _replayed(claim, arguments)
     if verdict.replay is None:
         raise UserError(verdict.sentence)
@@ -85,23 +98,36 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def diff(arguments: argparse.Namespace) -> int:
+    recipes = [_picture(file).recipe for file in (arguments.one, arguments.other)]
+    lines = compared(*recipes)
+    if arguments.json:
+        say(json.dumps([{"name": name, "one": one, "other": other} for name, one, other in lines], indent=2))
+    else:
+        say("\n".join(plain(f"{name}: {one} → {other}") for name, one, other in lines) or "The recipes are equal.")
+    return DIFFERENT if lines else IDENTICAL
+
+
 def sheet(arguments: argparse.Namespace) -> int:
     from pipeline_utils.picture import export
     from pipeline_utils.shelf.contact_sheet import round_sheet
 
     output = Output("--output", arguments.output, arguments.files, SHEETS)
-    pictures = []
-    for file in arguments.files:
-        try:
-            picture = read(file).picture
-        except PictureError as error:
-            raise PictureError(f"{file.name}: {error}") from None
-        if picture is None:
-            raise InputError("picture", file.name, "it holds no recipe of this app")
-        pictures.append(picture)
+    pictures = [_picture(file) for file in arguments.files]
     output.write(export.sheet(round_sheet(pictures, arguments.title), pictures, output.format))
     say(plain(f"{arguments.output}: {len(pictures)} pictures"), output.words)
     return 0
+
+
+def _picture(file: Path) -> Picture:
+    """Raises PictureError or InputError, which say of which file."""
+    try:
+        picture = read(file).picture
+    except PictureError as error:
+        raise PictureError(f"{file.name}: {error}") from None
+    if picture is None:
+        raise InputError("picture", file.name, "it holds no recipe of this app")
+    return picture
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,13 +155,20 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("replay", parents=[making], help="make a picture again from its recipe")
     command.add_argument("file", type=Path, metavar="FILE", help="a PNG made here, or the JSON of a recipe or record")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png", help="- for standard output")
+    command.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="- for standard output")
+    command.add_argument("--pin", type=Path, metavar="OUT.txt", help="the versions that made it, for pip -c")
     command.set_defaults(run=replay)
 
     command = commands.add_parser("show", help="print what a PNG says about itself")
     command.add_argument("file", type=Path, metavar="FILE.png")
     command.add_argument("--json", **json_flag)
     command.set_defaults(run=show)
+
+    command = commands.add_parser("diff", help="the lines of two recipes that differ")
+    command.add_argument("one", type=Path, metavar="ONE.png")
+    command.add_argument("other", type=Path, metavar="OTHER.png")
+    command.add_argument("--json", **json_flag)
+    command.set_defaults(run=diff)
 
     sheets = f"{', '.join(SHEETS)}, or - for standard output"
     command = commands.add_parser("contact-sheet", help="pictures on one labelled sheet")

@@ -21,6 +21,7 @@ from pipeline_utils.engine.shares import address
 from pipeline_utils.engine.stops import Stop, Stopped, Stops
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.picture.picture import Picture, Reading, read
+from pipeline_utils.proof.pins import compared
 from pipeline_utils.proof.replay import verify as checked
 from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.recipe.ask import Ask
@@ -202,7 +203,20 @@ def endpoints(studio: Studio) -> dict[str, Callable]:
         with under_way(studio.stops, "api") as stop:
             return checked(studio, Claim.of(reading), allow_download=allow_download, stop=stop).to_dict()
 
-    functions = (first_round, second_round, variations, grid, verify)
+    def diff(picture: Any, other: Any) -> list[dict]:
+        """Compare the recipes of two pictures: only the lines that differ.
+
+        Args:
+            picture: a PNG made by this app, or its id.
+            other: the same of the other picture.
+
+        Returns:
+            [{"name", "one", "other"}], in the order of a recipe's fields; empty where the recipes are equal.
+        """
+        recipes = [open_picture(studio, each).recipe for each in (picture, other)]
+        return [{"name": name, "one": one, "other": other} for name, one, other in compared(*recipes)]
+
+    functions = (first_round, second_round, variations, grid, verify, diff)
     return {function.__name__: function for function in functions}
 
 

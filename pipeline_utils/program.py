@@ -20,6 +20,7 @@ from pipeline_utils.files import saving, writing
 
 FAILED, INTERRUPTED = 2, 130
 PNG = {".png": "PNG"}
+TEXTS = {".txt": "text"}
 SHEETS = PNG | {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 

@@ -112,6 +112,45 @@ def test_a_process_is_set_up_as_the_recipe_says(files, tiny_sd_folder, tmp_path)
     assert checked.stdout == "Identical: made again, all 1,024 pixels have the same bits.\n"
 
 
+def test_the_versions_of_a_picture_are_pinned_without_making_it(files, tmp_path, capsys):
+    pins = tmp_path / "pins.txt"
+    assert main(["replay", str(files[0]), "--pin", str(pins)]) == 0
+    assert capsys.readouterr().out == f"{pins}: the versions that made it\n"
+    made_by = read(files[0]).picture.fingerprint
+    packages = ("torch", "diffusers", "transformers")
+    assert [line for line in pins.read_text().splitlines() if line[0] != "#"] == [
+        f"{n}=={made_by[n]}" for n in packages
+    ]
+    (tmp_path / "recipe.json").write_text(read(files[0]).picture.recipe.to_json())
+    assert main(["replay", str(tmp_path / "recipe.json"), "--pin", str(pins)]) == 2  # which names no versions
+    assert "recipe.json" in capsys.readouterr().err
+    assert main(["replay", str(files[0]), "--pin", str(files[1])]) == 2
+    assert "--pin" in capsys.readouterr().err
+
+
+def test_a_picture_that_differs_is_told_the_packages_that_made_it(files, tiny_sd_folder, tmp_path, capsys):
+    old, file = read(files[0]).picture, tmp_path / "old.png"
+    touched = old.image.copy()
+    touched.putpixel((0, 0), (1, 2, 3))
+    made = Picture.make(touched, old.recipe, {**old.fingerprint, "diffusers": "0.30.0"}, old.lineage)
+    file.write_bytes(encode(made))
+    assert main(["verify", str(file), "--model", str(tiny_sd_folder)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "  for another try: pip install diffusers==0.30.0"
+    assert told[1].startswith("  diffusers: 0.30.0 there, ")
+
+
+def test_two_recipes_are_compared(files, capsys):
+    assert main(["diff", str(files[0]), str(files[1])]) == 1
+    assert capsys.readouterr().out == "seed: 0 → 1\n"
+    assert main(["diff", "--json", str(files[2]), str(files[3])]) == 1
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["variation_seed", "variation_strength"]
+    assert main(["diff", str(files[0]), str(files[0])]) == 0
+    assert capsys.readouterr().out == "The recipes are equal.\n"
+    assert main(["diff", str(files[0]), str(CORPUS / "read_webui.png")]) == 2
+    assert "read_webui.png" in capsys.readouterr().err
+
+
 def test_show_needs_no_torch_and_tells_recipe_lineage_and_state(files):
     program = (
         "import sys; from pipeline_utils.__main__ import main; code = main(sys.argv[1:]); "

@@ -22,7 +22,8 @@ from pipeline_utils.models.devices import GPUS, is_available
 from pipeline_utils.models.runtime import Device, Loaded
 from pipeline_utils.picture.picture import Reading, pixel_sha256
 from pipeline_utils.proof.comparison import compare
-from pipeline_utils.proof.verdict import Claim, Verdict, differing_lines, in_words, sentence
+from pipeline_utils.proof.pins import differing_lines
+from pipeline_utils.proof.verdict import Claim, Verdict, in_words, sentence
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 

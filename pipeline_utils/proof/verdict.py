@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.picture.picture import Reading, check_fingerprint, pixel_sha256
+from pipeline_utils.proof.pins import differing_lines, pip_line
 from pipeline_utils.recipe.recipe import Recipe, parse_json
 
 if TYPE_CHECKING:  # commands that only read files do without numpy, and answer at once
@@ -65,7 +66,8 @@ class Verdict:
 
     difference: of the file's pixels and the replay's; None without a file, or when its size was
     changed. followed: the recipe of the replay; changed: where it had to differ, in words. differing: lines of
-    the fingerprints as (name, there, here). flagged_there, flagged_here: a safety checker blacked it out.
+    the fingerprints as (name, there, here), the likeliest reason first. flagged_there, flagged_here: a safety
+    checker blacked it out.
     """
 
     needs_download: bool = False
@@ -117,6 +119,12 @@ class Verdict:
         wanted = self.actual_sha256 or self.stored_sha256
         return self.replayed and not self.edited and self.replayed_sha256 == wanted
 
+    @property
+    def getting_back(self) -> str:
+        """What may give its bits again: the command for the packages of before; "" where they cannot be the reason."""
+        unequal = self.replayed and self.replayed_sha256 != self.stored_sha256
+        return pip_line(self.fingerprint_there, self.fingerprint_here) if unequal else ""
+
     def to_dict(self) -> dict:
         """JSON values; the numbers are None where nothing could be measured."""
         found = self.difference
@@ -139,19 +147,12 @@ class Verdict:
             "fingerprint_here": self.fingerprint_here,
             "fingerprint_there": self.fingerprint_there,
             "differing": [{"name": n, "there": t, "here": h} for n, t, h in self.differing],
+            "getting_back": self.getting_back,
             "changed": self.changed,
             "unknown": self.unknown,
             "flagged_there": self.flagged_there,
             "flagged_here": self.flagged_here,
         }
-
-
-def differing_lines(there: dict, here: dict) -> list[tuple[str, object, object]]:
-    """(name, value there, value here) where two fingerprints differ; nothing when one is unknown."""
-    if not there:
-        return []
-    names = dict.fromkeys([*here, *there])
-    return [(name, there.get(name), here.get(name)) for name in names if there.get(name) != here.get(name)]
 
 
 _FLAGGED = {

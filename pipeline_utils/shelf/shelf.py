@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline_utils.errors import InputError, PictureError
 from pipeline_utils.files import age, passing_over, saving, writing
-from pipeline_utils.picture.picture import Picture, check_id, encode, pixel_sha256, read
+from pipeline_utils.picture.picture import Picture, check_id, decode, encode, pixel_sha256, read, read_bytes
 
 _NAME = re.compile(r"seed-[0-9]{1,10}_(?:round-[0-9]{1,5}_[a-z0-9]{1,20}_)?([0-9a-f]{16})\.png")
 _SMALL = frozenset(
@@ -75,7 +75,7 @@ class Shelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             old = self.folder / f"seed-{picture.recipe.seed}_{picture.id}.png"  # as names were before
             path = old if old.is_file() else path
-            if not _holds(path, data):
+            if not _holds(path, data, picture):
                 self._last = max(time.time_ns(), self._last + 1)  # strictly rising, so the order is kept
                 with writing(path, changed=self._last) as file:
                     file.write(data)
@@ -148,9 +148,11 @@ def picture_id(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _holds(path: Path, data: bytes) -> bool:
-    """Is this very file there? One that was damaged since, or cannot be read, is not, and is written again."""
+def _holds(path: Path, data: bytes, picture: Picture) -> bool:
+    """Is this picture there, whatever an earlier version wrote beside its record? One that was damaged since, or
+    cannot be read, is not, and is written again."""
     try:
-        return path.stat().st_size == len(data) and path.read_bytes() == data
-    except OSError:
+        content = read_bytes(path)
+        return content == data or decode(content).picture == picture
+    except PictureError:
         return False

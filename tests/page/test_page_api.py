@@ -212,3 +212,10 @@ def test_a_bad_second_round_is_answered_with_a_message(app, client, first, tmp_p
             client.predict(picture, suffixes, api_name="/second_round")
         assert message in str(error.value), picture
         assert str(app.data) not in str(error.value)
+
+
+def test_two_pictures_are_compared_by_their_recipes(client, first):
+    one, other = first["pictures"][0], first["pictures"][3]
+    lines = client.predict(one["id"], handle_file(other["file"]), api_name="/diff")
+    assert lines == [{"name": "seed", "one": 0, "other": 3}]
+    assert client.predict(one["id"], one["id"], api_name="/diff") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline_utils.__main__ import main
 from pipeline_utils.engine.events import Finished
 from pipeline_utils.page.rounds import html
 from pipeline_utils.page.shelf import html as view_shelf
@@ -16,6 +18,7 @@ from pipeline_utils.page.tree import layout as view_tree
 from pipeline_utils.page.visitor.pictures import label
 from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.page.visitor.visits import choose, restore
+from pipeline_utils.picture import png
 from pipeline_utils.picture.picture import Picture, read
 from pipeline_utils.proof.replay import verify
 from pipeline_utils.recipe.ask import Ask
@@ -165,13 +168,38 @@ def test_a_picture_blacked_out_by_a_safety_checker_is_shown_as_that_after_a_relo
     assert (found.to_dict()["flagged_there"], found.to_dict()["flagged_here"]) == (True, True)
 
 
+def record_of(path) -> str:
+    return png.walk(path.read_bytes()).text("recipe")
+
+
+def test_pictures_of_the_second_schema_are_shown_verified_and_reopened_as_before(place, capsys):
+    files = sorted(CORPUS.glob("read_schema_2_*.png"))
+    kept = {path.stem.removeprefix("read_schema_2_"): read(path).picture for path in files}
+    assert list(kept) == ["first_0", "first_1", "second_0", "second_1", "variation_0"]
+    for path, picture in zip(files, kept.values(), strict=True):
+        assert main(["show", "--json", str(path)]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["record"] == json.loads(record_of(path)) == picture.record()
+        assert not told["edited"]
+        assert record_of(place.shelf.put(picture)) == record_of(path)
+        found = verify(place, read(path))
+        assert found.identical or found.differing  # made elsewhere: alike, and measured
+    tree = Album(Shelf(place.shelf.folder)).tree()
+    assert {name: [len(b.cards) for b in tree.below[kept[name].id]] for name in ("first_0", "first_1")} == {
+        "first_0": [1],
+        "first_1": [2],
+    }
+    control, _ = pictures(place.second_round(kept["first_1"], [", flat"]))
+    assert (control.recipe, control.lineage.parent) == (kept["first_1"].recipe, kept["first_1"].id)
+
+
 def test_pictures_of_the_first_schema_are_read_verified_and_reopened_as_before(place):
     files = sorted(CORPUS.glob("read_schema_1_*.png"))
     kept = {path.stem.removeprefix("read_schema_1_"): read(path).picture for path in files}
     assert Counter(name.split("_")[0] for name in kept) == {"first": 4, "second": 3, "variation": 3, "grid": 4}
     for path, picture in zip(files, kept.values(), strict=True):
         shelved = place.shelf.put(picture)
-        assert shelved.read_bytes() == path.read_bytes()  # its id, which others name as their parent, is the same
+        assert record_of(shelved) == record_of(path)  # its id, which others name as their parent, is the same
         found = verify(place, read(path))
         assert found.identical or found.differing  # made elsewhere: alike, and measured
     album = Album(Shelf(place.shelf.folder))

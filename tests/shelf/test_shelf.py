@@ -53,6 +53,15 @@ def test_a_file_is_named_by_seed_round_and_a_word_of_the_prompt(shelf, prompt, w
     assert (list(shelf), shelf.get(made.id), picture_id(path.name)) == ([path], path, made.id)
 
 
+def test_a_picture_with_the_texts_of_an_earlier_version_is_not_written_again(shelf):
+    made = sample_picture()
+    path = shelf.put(made)
+    before = encode(made, "somebody")
+    path.write_bytes(before)
+    assert shelf.put(made) == path
+    assert path.read_bytes() == before
+
+
 def test_a_picture_under_a_name_of_before_is_found_and_not_written_twice(shelf):
     made = sample_picture(seed=3)
     old = shelf.put(made).rename(shelf.folder / f"seed-3_{made.id}.png")

@@ -131,6 +131,8 @@ def verdict_html(verdict: Verdict, image: Image.Image | None) -> str:
         )
         head = "".join(f'<th scope="col">{title}</th>' for title in ("Fingerprint", "There", "Here"))
         parts.append(f'<table class="fingerprints"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
+    if verdict.getting_back:
+        parts.append(f"<p>The packages that made it, for another try:</p><pre>{escape(verdict.getting_back)}</pre>")
     if verdict.recipe:
         parts.append(_details("Recipe", verdict.recipe.to_dict(), open=True))
     parts.append(_details("Made here by", verdict.fingerprint_here))
