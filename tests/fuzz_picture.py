@@ -1,6 +1,7 @@
-"""Mutation fuzzing of picture.decode: python tests/fuzz_picture.py --inputs 100000
+"""Mutation fuzzing of picture.decode: python tests/fuzz_picture.py --inputs 100000 [--foreign]
 
-Valid files are changed byte by byte, chunk by chunk (with checksums put right) and inside their JSON.
+Valid files are changed byte by byte, chunk by chunk (with checksums put right) and inside their JSON. With --foreign
+all are files of other tools and sheets: the known faults of their texts, put together in any order, and changed again.
 Whatever comes of it must be read or refused with a PictureError, within the bounds below. An input
 that is not goes to tests/corpus/found/, to be kept as a test once its cause is mended.
 """
@@ -20,6 +21,7 @@ import sys
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -28,7 +30,8 @@ from PIL import Image, PngImagePlugin
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pipeline_utils.errors import PictureError
-from pipeline_utils.picture.picture import Lineage, Picture, decode, encode
+from pipeline_utils.picture import png
+from pipeline_utils.picture.picture import Lineage, Picture, decode, encode, sheet
 from pipeline_utils.picture.png import SIGNATURE
 from pipeline_utils.recipe.recipe import Recipe
 
@@ -178,7 +181,59 @@ def change_parameters(_: bytes, rng: random.Random) -> bytes:
     return join([itxt("parameters", text) if k == b"tEXt" else (k, b) for k, b in split(foreign_png())])
 
 
-CHANGES = (change_bytes, change_chunks, change_record, change_parameters)
+PROMPTS = (
+    "(masterpiece:1.2), (best quality:1.3), (blue hair:1.1)", "style: anime, mood: calm", "テスト", "Füchslein",
+    "<lora:x:0.8>, a fox BREAK [a|b]", "{red|blue} fox, __animal__", "Steps: up the stairs",
+    "Seed: of doubt, Size: big",
+    '{"prompt": "a fox"}', "\0\ufffe", "",
+)  # fmt: skip
+SETTINGS = (
+    WEBUI.splitlines()[-1], "Steps: 20, Sampler: Euler a, Seed: 7, RNG: NV, Model: foo", "Steps: ",
+    "Seed: 1, Size: 8x8",
+    'Sampler: "a, b: {c}", Model hash: 0, CFG scale: 1e999', "Steps: 9, Hashes: {\"a\": 1}, Batch size: 4, Seed: -1",
+)  # fmt: skip
+AFTER = ("Template: a {red|blue} fox, (a:1), (b:2)", "Negative Template: Steps: 1, Seed: 2, Size: 1x1", "x: " * 400)
+GRAPH = json.dumps({"3": {"class_type": "KSampler", "inputs": {"seed": 5, "steps": 20, "model": ["4", 0]}}})
+OTHERS = ("workflow", "prompt", "Comment", "Description", "invokeai_metadata", "sd-metadata", "Dream", "recipes")
+
+
+def change_foreign(_: bytes, rng: random.Random) -> bytes:
+    lines = [rng.choice(PROMPTS) for _ in range(rng.randrange(4))]
+    lines += [f"Negative prompt: {rng.choice(PROMPTS)}"] * rng.randrange(3)
+    lines += [rng.choice(SETTINGS) for _ in range(rng.choice((0, 1, 1, 2)))]
+    lines += [rng.choice(AFTER) for _ in range(rng.randrange(3))]
+    if rng.random() < 0.2:
+        rng.shuffle(lines)
+    text = "\n".join(lines).encode(rng.choice(("utf-8", "latin-1", "utf-16-be")), "replace")
+    texts = [(b"parameters", text)] * rng.choice((1, 1, 1, 2, 3))
+    for _ in range(rng.randrange(3)):
+        body = rng.choice(
+            (GRAPH, "[" * rng.choice((9, 99_999)), GRAPH * rng.choice((1, 2_000)), rng.choice(lines or [""]))
+        )
+        texts.append((rng.choice((*OTHERS, "parameters")).encode(), body.encode()))
+    rng.shuffle(texts)
+    chunks = []
+    for keyword, body in texts:
+        kind = rng.choice((b"tEXt", b"zTXt", b"iTXt", b"iTXt"))
+        packed = kind == b"zTXt" or (kind == b"iTXt" and rng.random() < 0.5)
+        body = zlib.compress(body, 1) if packed else body
+        head = {b"tEXt": b"", b"zTXt": b"\0", b"iTXt": bytes([packed, 0, 0, 0])}[kind]
+        chunks.append((kind, keyword + b"\0" + head + body))
+    first, *rest = (
+        chunk for chunk in split(foreign_png(mode=rng.choice(("RGB", "RGBA", "P", "L")))) if chunk[0] != b"tEXt"
+    )
+    data = join([first, *chunks, *rest])
+    return rng.choice((change_bytes, change_chunks))(data, rng) if rng.random() < 0.3 else data
+
+
+def change_sheet(_: bytes, rng: random.Random) -> bytes:
+    records = [sample_picture(seed).record() for seed in range(rng.randrange(4))]
+    data = png.write(Image.new("RGB", (8, 8)), {}, {"recipes": json.dumps(records)})
+    return rng.choice((change_bytes, change_chunks))(data, rng)
+
+
+FOREIGN = (change_foreign, change_foreign, change_parameters, change_sheet)
+CHANGES = (change_bytes, change_chunks, change_record, change_parameters, change_foreign, change_sheet)
 
 
 def bases() -> list[bytes]:
@@ -189,6 +244,8 @@ def bases() -> list[bytes]:
 def judge(data: bytes) -> str:
     """ "read" or "refused". Raises AssertionError when decode breaks its promise."""
     try:
+        if sheet(data) is not None:  # as `show` looks at a file
+            return "read"
         reading = decode(data)
     except PictureError as error:
         message = str(error)
@@ -201,14 +258,14 @@ def judge(data: bytes) -> str:
     return "read"
 
 
-def fuzz(inputs: int, start: int = 0) -> tuple[Counter, float, int, list[str]]:
+def fuzz(inputs: int, start: int = 0, changes: Sequence[Callable] = CHANGES) -> tuple[Counter, float, int, list[str]]:
     """(counts of outcomes, worst seconds, MB grown, failures) over inputs numbered from `start`."""
     counts, worst, failures, files = Counter(), 0.0, [], bases()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.signal(signal.SIGALRM, _too_slow)
     for number in range(start, start + inputs):
         rng = random.Random(number)  # any input can be made again from its number
-        change = CHANGES[number % len(CHANGES)]
+        change = changes[number % len(changes)]
         data = change(rng.choice(files), rng)
         signal.setitimer(signal.ITIMER_REAL, 5 * MAX_SECONDS)
         began = time.perf_counter()
@@ -239,15 +296,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--start", type=int, default=0, help="number of the first input")
+    parser.add_argument("--foreign", action="store_true", help="files of other tools, and sheets, alone")
     options = parser.parse_args()
     began = time.perf_counter()
-    counts, worst, grown, failures = fuzz(options.inputs, options.start)
+    counts, worst, grown, failures = fuzz(options.inputs, options.start, FOREIGN if options.foreign else CHANGES)
     for name, count in sorted(counts.items()):
         print(f"{name:20} {count}")
     print(*failures[:20], sep="\n")
     print(
         f"{options.inputs} inputs in {time.perf_counter() - began:.0f} s: {len(failures)} failures, "
-        f"slowest {worst * 1000:.0f} ms, memory grew {grown} MB"
+        f"slowest {worst * 1000:.0f} ms, memory grew {grown} MB, at most "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB in all"
     )
     return 1 if failures or grown > MAX_GROWTH else 0
 

@@ -292,3 +292,12 @@ def test_500_changed_files_are_read_or_refused():
     assert sum(counts.values()) == 500
     assert worst < fuzz_picture.MAX_SECONDS
     assert grown < fuzz_picture.MAX_GROWTH
+
+
+def test_300_changed_files_of_other_tools_are_read_or_refused():
+    start = random.SystemRandom().randrange(10**9)
+    counts, worst, grown, failures = fuzz_picture.fuzz(300, start, fuzz_picture.FOREIGN)
+    assert not failures
+    assert counts["foreign read"] > 50
+    assert worst < fuzz_picture.MAX_SECONDS
+    assert grown < fuzz_picture.MAX_GROWTH
