@@ -1,10 +1,11 @@
-"""python -m pipeline_utils verify | replay | show | diff | contact-sheet
+"""python -m pipeline_utils verify | replay | show | diff | export | contact-sheet
 
     python -m pipeline_utils verify FILE.png           is it what its recipe makes? exit 0 yes, 1 no, 2 not checked
     python -m pipeline_utils replay FILE -o OUT.png    make it again, from a PNG or a recipe's JSON
     python -m pipeline_utils replay FILE --pin OUT.txt the versions that made it, as constraints for pip
     python -m pipeline_utils show FILE.png             recipe, fingerprint and lineage of a PNG
     python -m pipeline_utils diff ONE.png OTHER.png    the lines of two recipes that differ; exit 0 none, 1 some
+    python -m pipeline_utils export FILES -o FOLDER --format webp|jpeg
     python -m pipeline_utils contact-sheet FILES -o SHEET.png
 
 torch is loaded only by verify and replay -o, so that the others answer at once. All end with 2 where they could not do
@@ -108,6 +109,22 @@ def diff(arguments: argparse.Namespace) -> int:
     return DIFFERENT if lines else IDENTICAL
 
 
+def exported(arguments: argparse.Namespace) -> int:
+    from pipeline_utils.picture.export import single
+
+    ending = "." + arguments.format
+    files = [arguments.output / file.with_suffix(ending).name for file in arguments.files]
+    twice = [file for file in files if files.count(file) > 1]
+    if twice:
+        raise InputError("FILES", twice[0].name, "two of them would get this name")
+    outputs = [Output("--output", file, arguments.files, SHEETS) for file in files]  # before any is written
+    pictures = [_picture(file) for file in arguments.files]
+    for picture, output in zip(pictures, outputs, strict=True):
+        output.write(single(picture, output.format))
+    say(plain(f"{arguments.output}: {len(files)} pictures"))
+    return 0
+
+
 def sheet(arguments: argparse.Namespace) -> int:
     from pipeline_utils.picture import export
     from pipeline_utils.shelf.contact_sheet import round_sheet
@@ -169,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("other", type=Path, metavar="OTHER.png")
     command.add_argument("--json", **json_flag)
     command.set_defaults(run=diff)
+
+    command = commands.add_parser("export", help="pictures as WebP, which keeps every pixel, or as JPEG")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE.png")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    command.add_argument("--format", choices=["webp", "jpeg"], default="webp")
+    command.set_defaults(run=exported)
 
     sheets = f"{', '.join(SHEETS)}, or - for standard output"
     command = commands.add_parser("contact-sheet", help="pictures on one labelled sheet")

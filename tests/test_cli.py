@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sd_parsers import ParserManager
 
 from pipeline_utils.__main__ import main
-from pipeline_utils.picture.picture import Picture, encode, read
+from pipeline_utils.picture.picture import Picture, encode, pixel_sha256, read
 from pipeline_utils.recipe.ask import Ask
 from tests.making import made, studio
 
@@ -149,6 +150,28 @@ def test_two_recipes_are_compared(files, capsys):
     assert capsys.readouterr().out == "The recipes are equal.\n"
     assert main(["diff", str(files[0]), str(CORPUS / "read_webui.png")]) == 2
     assert "read_webui.png" in capsys.readouterr().err
+
+
+def test_pictures_are_exported_with_their_names_and_settings(files, tmp_path, capsys):
+    for form in ("webp", "jpeg"):
+        assert main(["export", *map(str, files), "-o", str(tmp_path), "--format", form]) == 0
+        assert capsys.readouterr().out == f"{tmp_path}: 4 pictures\n"
+        for file in files:
+            (sampler,) = ParserManager().parse(tmp_path / f"{file.stem}.{form}").samplers
+            assert sampler.parameters["seed"] == str(read(file).picture.recipe.seed)
+    with Image.open(tmp_path / f"{files[0].stem}.webp") as image:
+        assert pixel_sha256(image.convert("RGB")) == read(files[0]).picture.pixel_sha256
+
+
+def test_an_export_that_cannot_be_whole_writes_nothing(files, tmp_path, capsys):
+    for given, word in (
+        ([files[0], CORPUS / "read_webui.png"], "read_webui.png"),
+        ([files[0], files[0]], "two of them"),
+    ):
+        assert main(["export", *map(str, given), "-o", str(tmp_path)]) == 2
+        assert word in capsys.readouterr().err
+    assert main(["export", str(files[0]), "-o", str(tmp_path / "absent")]) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_show_needs_no_torch_and_tells_recipe_lineage_and_state(files):
