@@ -4,6 +4,7 @@
 # make gpu    what only a CUDA GPU can show, into gpu-report/ (MINUTES=9 ends this call, the next goes on); WHEELS=folder
 #             installs from a folder, without an index, beside the machine's own torch; make wheels WHEELS=folder fills it
 # make lint   style only
+# make certificate  trial.pem and trial-root.pem, for trying Content Credentials (SIGNER= for another name)
 # make pictures  the README's pictures and animation, from the real page
 # make screenshots  every state of the page, wide and narrow, light and dark, into screenshots/
 
@@ -13,7 +14,7 @@ BIN := .venv/bin
 
 export MODEL HOST PORT
 
-.PHONY: run setup test bench gpu wheels lint browser pictures screenshots
+.PHONY: run setup test bench gpu wheels lint browser pictures screenshots certificate
 run: setup
 	@$(BIN)/python app.py
 
@@ -49,6 +50,18 @@ pictures: browser
 
 screenshots: browser
 	$(BIN)/python -m tests.readme_pictures --screenshots
+
+# Of an authority made for it, whose key is thrown away. OpenSSL 3.
+SIGNER ?= trial
+NEW_KEY := openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 365
+certificate:
+	@umask 077 && $(NEW_KEY) -subj "/CN=Second Round trial root/O=Trial" -addext keyUsage=critical,keyCertSign \
+		-keyout $(SIGNER)-root.key -out $(SIGNER)-root.pem 2>/dev/null
+	@umask 077 && $(NEW_KEY) -subj "/CN=Second Round trial signer/O=Trial" -CA $(SIGNER)-root.pem -CAkey $(SIGNER)-root.key \
+		-addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
+		-addext extendedKeyUsage=emailProtection -keyout $(SIGNER).key -out $(SIGNER).crt 2>/dev/null
+	@umask 077 && cat $(SIGNER).crt $(SIGNER)-root.pem $(SIGNER).key > $(SIGNER).pem
+	@rm $(SIGNER).crt $(SIGNER).key $(SIGNER)-root.key
 
 bench: setup
 	$(BIN)/python -m pipeline_utils.bench

@@ -12,7 +12,8 @@ the only record.
 errors, settings, files   what may be wrong, what a start is told, where files lie and how they are written
 recipe/      recipe: one picture's; rounds: which are asked for together; ask: what a form or a program asks for
 picture/     picture: a PNG with its record; png: its chunks, hostile files too; parameters: other tools' text;
-             xmp: what it says of itself to other programs; export: sheets, and pictures as JPEG and WebP
+             xmp: what it says of itself to other programs; export: sheets, and pictures as JPEG and WebP;
+             credentials: signed by whoever exports them
 models/      catalog (and catalog.toml): families, samplers, known models; sources: folders, files, other names;
              devices: CPU and GPUs; runtime: loading, fingerprint; revisions: whose weights; shapes: which
              sizes of a call agree on this device; formats: the fastest of a CPU; load_errors, tokens

@@ -5,7 +5,7 @@
     python -m pipeline_utils replay FILE --pin OUT.txt the versions that made it, as constraints for pip
     python -m pipeline_utils show FILE.png             recipe, fingerprint and lineage of a PNG
     python -m pipeline_utils diff ONE.png OTHER.png    the lines of two recipes that differ; exit 0 none, 1 some
-    python -m pipeline_utils export FILES -o FOLDER --format webp|jpeg
+    python -m pipeline_utils export FILES -o FOLDER [--format webp|jpeg|png] [--sign MINE.pem]
     python -m pipeline_utils contact-sheet FILES -o SHEET.png
 
 torch is loaded only by verify and replay -o, so that the others answer at once. All end with 2 where they could not do
@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, PictureError, UserError
-from pipeline_utils.picture.picture import Lineage, Picture, Reading, decode, encode, read, read_bytes
-from pipeline_utils.picture.picture import sheet as sheet_records
-from pipeline_utils.program import SHEETS, TEXTS, Output, ended, leave, plain, say
+from pipeline_utils.picture.picture import Lineage, Picture, Reading, decode, encode, pixel_sha256, read, read_bytes
+from pipeline_utils.program import SHEETS, TEXTS, Output, ended, leave, plain, read_text, say
 from pipeline_utils.proof.pins import compared, constraints
 from pipeline_utils.proof.verdict import Claim
 from pipeline_utils.settings import DEVICES, one_of
@@ -56,11 +55,20 @@ def _checked(arguments: argparse.Namespace) -> argparse.Namespace:
 
 def verify(arguments: argparse.Namespace) -> int:
     output = Output("--difference", arguments.difference, [arguments.file]) if arguments.difference else None
-    claim = Claim.of(read(arguments.file))
+    data, trusted = read_bytes(arguments.file), read_text("--trust", arguments.trust)
+    claim = Claim.of(decode(data))
     verdict = _replayed(claim, arguments)
     lines = [verdict.sentence, *(f"  {name}: {there} there, {here} here" for name, there, here in verdict.differing)]
     lines += [f"  for another try: {verdict.getting_back}"] if verdict.getting_back else []
-    text = json.dumps(verdict.to_dict(), indent=2) if arguments.json else "\n".join(map(plain, lines))
+    from pipeline_utils.picture.credentials import told
+
+    signed = told(data, trusted=trusted)
+    lines += [signed] if signed else []
+    text = (
+        json.dumps(verdict.to_dict() | {"credentials": signed}, indent=2)
+        if arguments.json
+        else "\n".join(map(plain, lines))
+    )
     say(text, output and output.words)
     if output and verdict.difference:
         output.write(verdict.difference.image)
@@ -88,11 +96,13 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
+    from pipeline_utils.picture.export import records
+
     data = read_bytes(arguments.file)
-    if records := sheet_records(data):
-        lines = [f"sheet of {len(records)} pictures"]
-        lines += [f"  seed {each['recipe']['seed']}: {plain(each['recipe']['prompt'])}" for each in records]
-        say(json.dumps({"sheet": records}, indent=2) if arguments.json else "\n".join(lines))
+    if sheet := records(data):
+        lines = [f"sheet of {len(sheet)} pictures"]
+        lines += [f"  seed {each['recipe']['seed']}: {plain(each['recipe']['prompt'])}" for each in sheet]
+        say(json.dumps({"sheet": sheet}, indent=2) if arguments.json else "\n".join(lines))
         return 0
     reading = decode(data)
     say(json.dumps(_told(reading), indent=2) if arguments.json else "\n".join(_lines(reading)))
@@ -110,8 +120,10 @@ def diff(arguments: argparse.Namespace) -> int:
 
 
 def exported(arguments: argparse.Namespace) -> int:
+    from pipeline_utils.picture.credentials import sign
     from pipeline_utils.picture.export import single
 
+    pem = read_text("--sign", arguments.sign)
     ending = "." + arguments.format
     files = [arguments.output / file.with_suffix(ending).name for file in arguments.files]
     twice = [file for file in files if files.count(file) > 1]
@@ -119,8 +131,15 @@ def exported(arguments: argparse.Namespace) -> int:
         raise InputError("FILES", twice[0].name, "two of them would get this name")
     outputs = [Output("--output", file, arguments.files, SHEETS) for file in files]  # before any is written
     pictures = [_picture(file) for file in arguments.files]
-    for picture, output in zip(pictures, outputs, strict=True):
-        output.write(single(picture, output.format))
+    for file, picture in zip(arguments.files, pictures, strict=True):
+        if pixel_sha256(picture.image) != picture.pixel_sha256:
+            raise InputError("picture", file.name, "it was edited, so its recipe is not that of its pixels")
+    made = []
+    for file, picture, output in zip(arguments.files, pictures, outputs, strict=True):
+        data = read_bytes(file) if output.format == "PNG" else single(picture, output.format)
+        made.append(sign(data, output.format, picture, pem) if pem else data)
+    for data, output in zip(made, outputs, strict=True):
+        output.write(data)
     say(plain(f"{arguments.output}: {len(files)} pictures"))
     return 0
 
@@ -139,12 +158,12 @@ def sheet(arguments: argparse.Namespace) -> int:
 def _picture(file: Path) -> Picture:
     """Raises PictureError or InputError, which say of which file."""
     try:
-        picture = read(file).picture
+        reading = read(file)
     except PictureError as error:
         raise PictureError(f"{file.name}: {error}") from None
-    if picture is None:
+    if reading.picture is None:
         raise InputError("picture", file.name, "it holds no recipe of this app")
-    return picture
+    return reading.picture
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", type=Path, metavar="FILE.png")
     command.add_argument("--json", **json_flag)
     command.add_argument("--difference", type=Path, metavar="OUT.png", help="write a picture of what differs")
+    command.add_argument("--trust", type=Path, metavar="ROOTS.pem", help="authorities whose signers are known")
     command.set_defaults(run=verify)
 
     command = commands.add_parser("replay", parents=[making], help="make a picture again from its recipe")
@@ -190,7 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("export", help="pictures as WebP, which keeps every pixel, or as JPEG")
     command.add_argument("files", type=Path, nargs="+", metavar="FILE.png")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
-    command.add_argument("--format", choices=["webp", "jpeg"], default="webp")
+    command.add_argument("--format", choices=["webp", "jpeg", "png"], default="webp")
+    command.add_argument("--sign", type=Path, metavar="MINE.pem", help="certificates and key, for Content Credentials")
     command.set_defaults(run=exported)
 
     sheets = f"{', '.join(SHEETS)}, or - for standard output"

@@ -66,6 +66,16 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=stream)
 
 
+def read_text(option: str, file: Path | None) -> str:
+    """What a file holds that an option names; "" without one. Raises InputError where it cannot be read."""
+    try:
+        return file.read_text() if file else ""
+    except OSError as error:
+        raise InputError(option, str(file), f"it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(option, str(file), "a text is needed") from None
+
+
 def plain(text: str) -> str:
     """`text` for a terminal: a file's own words must not move the cursor or turn the writing round."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

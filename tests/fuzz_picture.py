@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pipeline_utils.errors import PictureError
 from pipeline_utils.picture import png
-from pipeline_utils.picture.picture import Lineage, Picture, decode, encode, sheet
+from pipeline_utils.picture.export import records as sheet_records
+from pipeline_utils.picture.picture import Lineage, Picture, decode, encode
 from pipeline_utils.picture.png import SIGNATURE
 from pipeline_utils.recipe.recipe import Recipe
 
@@ -244,7 +245,7 @@ def bases() -> list[bytes]:
 def judge(data: bytes) -> str:
     """ "read" or "refused". Raises AssertionError when decode breaks its promise."""
     try:
-        if sheet(data) is not None:  # as `show` looks at a file
+        if sheet_records(data) is not None:  # as `show` looks at a file
             return "read"
         reading = decode(data)
     except PictureError as error:

@@ -7,26 +7,47 @@ from collections.abc import Sequence
 
 from PIL import ExifTags, Image
 
-from pipeline_utils.errors import InputError
+from pipeline_utils.errors import InputError, PictureError
 from pipeline_utils.picture import parameters, png, xmp
-from pipeline_utils.picture.picture import Picture
-from pipeline_utils.recipe.recipe import canonical_json
+from pipeline_utils.picture.picture import Picture, check_record
+from pipeline_utils.recipe.recipe import canonical_json, parse_json
 
+_SHEET_SIDE = 2**15  # pixels: a grid of 32 rows is 17,000 tall
+_SHEET_BYTES = 2**21  # 64 records of the longest prompts
 _MOST = 65_000  # bytes of XMP or EXIF that a JPEG can hold
 
 
 def sheet(image: Image.Image, pictures: Sequence[Picture], form: str = "PNG") -> bytes:
     """The file of an image that shows these pictures, with the records of all. form: PNG, JPEG or WEBP."""
-    records = canonical_json([picture.record() for picture in pictures])
+    told = canonical_json([picture.record() for picture in pictures])
     if form == "PNG":
-        return png.write(image, {}, {"recipes": records, "XML:com.adobe.xmp": _packet(pictures)})
-    return _written(image, form, _packet(pictures, records), None, quality=95)
+        return png.write(image, {}, {"recipes": told, "XML:com.adobe.xmp": _packet(pictures)})
+    return _written(image, form, _packet(pictures, told), None, quality=95)
 
 
 def single(picture: Picture, form: str) -> bytes:
     """A picture as JPEG or WEBP, the latter with the same pixels, its settings where others look for them."""
     packet = _packet([picture], canonical_json([picture.record()]))
     return _written(picture.image, form, packet, parameters.write(picture.recipe), quality=95, lossless=form == "WEBP")
+
+
+def records(data: bytes) -> list[dict] | None:
+    """The records of the pictures that a sheet shows, whose own pixels are not looked at; None for another PNG.
+
+    Raises PictureError, also for a record that is none of ours.
+    """
+    text = png.walk(data, _SHEET_SIDE).text("recipes", _SHEET_BYTES)
+    if text is None:
+        return None
+    try:
+        found = parse_json("recipes", text)
+    except InputError as error:
+        raise PictureError(f"The records in this file cannot be read: {error.limit}.") from None
+    if not isinstance(found, list):
+        raise PictureError("The records in this file are no list.")
+    for record in found:
+        check_record(record)
+    return found
 
 
 def _packet(pictures: Sequence[Picture], records: str = "") -> str:

@@ -21,8 +21,6 @@ from pipeline_utils.recipe.recipe import Recipe, canonical_json, check_bool, che
 SCHEMA = 2  # 1 is read and written as it was: it lacks what _SINCE_2 names
 MAX_ROUND = 10_000
 MAX_PLACE = 63
-_SHEET_SIDE = 2**15  # pixels: 64 tall pictures under each other are 35,000 at most
-_SHEET_BYTES = 2**20  # 64 records of the longest prompts
 MAX_FINGERPRINT = 32  # entries
 MAX_FINGERPRINT_TEXT = 200  # characters of one value
 
@@ -239,25 +237,6 @@ def decode(data: bytes) -> Reading:
             "This is a sheet of several pictures: it names their recipes, but their pixels are elsewhere."
         )
     raise PictureError("This PNG holds neither a recipe nor generation parameters.")
-
-
-def sheet(data: bytes) -> list[dict] | None:
-    """The records of the pictures that a sheet shows, whose own pixels are not looked at; None for another PNG.
-
-    Raises PictureError, also for a record that is none of ours.
-    """
-    text = png.walk(data, _SHEET_SIDE).text("recipes", _SHEET_BYTES)
-    if text is None:
-        return None
-    try:
-        records = parse_json("recipes", text)
-    except InputError as error:
-        raise PictureError(f"The records in this file cannot be read: {error.limit}.") from None
-    if not isinstance(records, list):
-        raise PictureError("The records in this file are no list.")
-    for record in records:
-        check_record(record)
-    return records
 
 
 def _record(text: str) -> dict:

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from pipeline_utils.recipe.recipe import Recipe
 
 APP = "Second Round"
-_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # which no escape helps
 _TOP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -28,7 +28,7 @@ def write(recipes: Sequence[Recipe], writer: str = "", records: str = "") -> str
     """
     found = {
         "xmp:CreatorTool": APP,
-        "Iptc4xmpExt:DigitalSourceType": _AI,
+        "Iptc4xmpExt:DigitalSourceType": AI,
         "Iptc4xmpExt:AISystemUsed": _each(recipe.model.removeprefix("local:") for recipe in recipes),
         "Iptc4xmpExt:AISystemVersionUsed": _each(recipe.revision for recipe in recipes),
         "Iptc4xmpExt:AIPromptInformation": _each(map(_prompt, recipes)),

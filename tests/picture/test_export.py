@@ -10,7 +10,8 @@ from sd_parsers import ParserManager
 
 from pipeline_utils.errors import InputError, PictureError
 from pipeline_utils.picture import export, parameters
-from pipeline_utils.picture.picture import encode, pixel_sha256, sheet
+from pipeline_utils.picture.export import records as records_of
+from pipeline_utils.picture.picture import encode, pixel_sha256
 from pipeline_utils.shelf.contact_sheet import contact_sheet
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -34,7 +35,7 @@ def test_a_sheet_carries_the_marks_and_every_recipe(tmp_path, form):
     told = tags["Recipes" if form == "PNG" else "Records"]
     assert (json.loads(told) if isinstance(told, str) else told) == records
     if form == "PNG":
-        assert sheet(file.read_bytes()) == records
+        assert records_of(file.read_bytes()) == records
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
@@ -56,7 +57,7 @@ def test_texts_too_long_for_a_jpeg_are_refused_and_fit_elsewhere():
     with pytest.raises(InputError, match="64 KB of texts"):
         export.sheet(Image.new("RGB", (8, 8)), many, "JPEG")
     assert len(export.sheet(Image.new("RGB", (8, 8)), many, "WEBP")) > 64 * 1900
-    assert len(sheet(export.sheet(Image.new("RGB", (8, 8)), many))) == 64
+    assert len(records_of(export.sheet(Image.new("RGB", (8, 8)), many))) == 64
 
 
 def with_records(text: str) -> bytes:
@@ -67,8 +68,8 @@ def with_records(text: str) -> bytes:
 @pytest.mark.parametrize("text", ["", "[", "{}", "[1]", "[" * 9_000, '[{"schema": 9}]', "[null]", "x" * 2**21])
 def test_a_sheet_whose_records_are_not_ours_is_refused_in_a_sentence(text):
     with pytest.raises(PictureError, match=r"\.$"):
-        sheet(with_records(text))
+        records_of(with_records(text))
 
 
 def test_another_png_is_no_sheet():
-    assert sheet(encode(PICTURES[0])) is None
+    assert records_of(encode(PICTURES[0])) is None
