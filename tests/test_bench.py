@@ -101,6 +101,20 @@ def test_beside_a_busy_neighbour_it_counts_how_much_slower_each_becomes(tiny_sd_
     }
 
 
+def test_a_crowd_has_the_pictures_of_a_lone_visitor_though_some_leave_in_the_middle(tiny_sd_folder, capfd):
+    """A small version of thirty-two visitors, over HTTP and in processes of their own."""
+    assert main(["crowd", "--model", str(tiny_sd_folder), "--visitors", "1", "2", "--rounds", "7"]) == 0
+    out = capfd.readouterr().out
+    for line in [line for line in out.splitlines() if re.match(r"\| \d", line)]:
+        figures = [float(number) for number in re.findall(r"[\d.]+", line.replace("95 %", ""))]
+        assert len(figures) == 8
+        assert all(figure > 0 for figure in figures)
+    # Two first rounds of 4 and two second ones of 5 for every whole pair; one round of the seven is left.
+    told = re.search(r"^(\d+) pictures, (\d+) rounds left in their middle: 0 wrong, 0 of somebody else.$", out, re.M)
+    assert int(told[2]) == 3
+    assert int(told[1]) >= 3 * 6 * 4
+
+
 def test_a_process_of_the_measurement_that_ends_says_why(tiny_sd_folder, tmp_path, capsys):
     broken = shutil.copytree(tiny_sd_folder, tmp_path / "broken")
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"none")

@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     speed.add_argument("--busy", action="store_true", help="beside a neighbour that keeps one core busy")
     most = "seconds at most that the app has first to try sizes of calls, as while nobody comes (default: 600)"
     speed.add_argument("--settle", type=float, default=600, help=most)
+    crowd = commands.add_parser("crowd", parents=[shared], help="many visitors at once, over HTTP")
+    crowd.add_argument("--visitors", type=int, nargs="+", default=[1, 8, 32], help="crowds (default: 1 8 32)")
+    crowd.add_argument("--rounds", type=int, default=10, help="of each visitor (default: 10)")
     replays = commands.add_parser("replays", parents=[shared], help="count differing pixels of many replays")
     replays.add_argument("--count", type=int, default=100, help="pictures made again (default: 100)")
     replays.add_argument("--processes", type=int, default=8, help="how often to start anew (default: 8)")
@@ -104,6 +107,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from pipeline_utils.bench.speed import measure as compare
 
         return compare(arguments.model, arguments.repeats, arguments.busy, arguments.settle)
+    if arguments.command == "crowd":
+        from pipeline_utils.bench.crowd import measure as measure_crowd
+
+        return measure_crowd(arguments.model, arguments.visitors, arguments.rounds)
     if arguments.command == "resemblance":
         from pipeline_utils.bench.resemblance import report
 

@@ -58,6 +58,11 @@ class Round:
     whole: float
     processor: float | None
 
+    @property
+    def seen(self) -> float:
+        """When something of the round was there to be seen."""
+        return self.picture if self.preview is None else self.preview
+
 
 def measure(model: str, repeats: int, starts: int) -> None:
     """Prints all figures of one run. starts: of this app and of a Gradio hello world, in turn.
@@ -69,26 +74,26 @@ def measure(model: str, repeats: int, starts: int) -> None:
         browser = stack.enter_context(_browser())
         if browser is not None and starts:
             _compared(browser, model, starts)
-        with_, started = stack.enter_context(_app(model, True)), None
+        with_, loaded = stack.enter_context(started(model)), None
         if browser is not None:
-            started = _loaded(browser, with_)
-        without = stack.enter_context(_app(model, False))
+            loaded = _loaded(browser, with_)
+        without = stack.enter_context(started(model, SECOND_ROUND_PREVIEWS="no"))
         print(f"{spec.title}, 4 pictures, {spec.num_inference_steps} steps, {repeats} rounds of each kind in turn")
         for app in (with_, without):  # the first round of a process pays for what is made once
-            _round(app, spec.examples[0], "0-3")
+            press(app, spec.examples[0], "0-3")
         pairs = []
         for n in range(repeats):
             order = (with_, without) if n % 2 == 0 else (without, with_)
-            found = {app: _round(app, spec.examples[0], "0-3") for app in order}
+            found = {app: press(app, spec.examples[0], "0-3") for app in order}
             pairs.append((found[with_], found[without]))
         _table(pairs)
     print("| the page | |")
     print("|---|---|")
     print(f"| from command to first answer | {with_.answered:.1f} s |")
-    if started is None:
+    if loaded is None:
         print("| from command to usable page; its weight | needs Playwright (requirements-dev.txt) and a Chromium |")
         return
-    usable, count, weight = started
+    usable, count, weight = loaded
     print(f"| from command to usable page | {usable:.1f} s |")
     print(f"| first load | {weight / 1024:,.0f} KiB in {count} requests |")
 
@@ -99,7 +104,7 @@ def _compared(browser, model: str, starts: int) -> None:
     for _ in range(starts):
         with _process(["-c", _HELLO], {}) as app:
             hello.append(_usable(browser, app)[0])
-        with _app(model, True) as app:
+        with started(model) as app:
             usable, page = _usable(browser, app)
             page.get_by_role("button", name="Make 4 pictures").click()
             page.wait_for_function(_SEEN, timeout=1000 * _START)
@@ -134,11 +139,11 @@ def _table(pairs: list[tuple[Round, Round]]) -> None:
 
 
 @contextlib.contextmanager
-def _app(model: str, previews: bool) -> Iterator[App]:
-    """The app in a process and a folder of its own."""
+def started(model: str, **settings: str) -> Iterator[App]:
+    """The app in a process and a folder of its own. settings: environment variables."""
     with tempfile.TemporaryDirectory() as folder:
         mine = {"MODEL": model, "HOST": "127.0.0.1", "SECOND_ROUND_DATA": folder}
-        with _process(["app.py"], mine | {"SECOND_ROUND_PREVIEWS": str(previews)}) as app:
+        with _process(["app.py"], mine | settings) as app:
             yield app
 
 
@@ -173,7 +178,7 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _round(app: App, prompt: str, seeds: str) -> Round:
+def press(app: App, prompt: str, seeds: str) -> Round:
     """Presses the button that makes round one, as the page does, and watches what comes."""
     with urllib.request.urlopen(app.url + "/config", timeout=30) as answer:
         config = json.load(answer)
