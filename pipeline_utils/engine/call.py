@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import diffusers
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin
@@ -24,7 +23,7 @@ from diffusers import AutoencoderKL, SchedulerMixin
 from pipeline_utils.engine.model_thread import asked
 from pipeline_utils.engine.packing import once_for_each_text
 from pipeline_utils.engine.rows import Call, Company
-from pipeline_utils.models import devices
+from pipeline_utils.models import devices, samplers
 from pipeline_utils.models.catalog import FAMILIES, sampler_label
 from pipeline_utils.models.load_errors import ran_out
 from pipeline_utils.models.runtime import Loaded
@@ -48,8 +47,7 @@ def clone(pipe, scheduler: str, company: Company | None = None):
     own.company = company or Company(device)
     for name, part in pipe.components.items():
         if isinstance(part, SchedulerMixin):
-            kind = getattr(diffusers, scheduler) if name == "scheduler" else type(part)
-            setattr(own, name, kind.from_config(part.config))
+            setattr(own, name, samplers.build(part, scheduler if name == "scheduler" else type(part).__name__))
         elif isinstance(part, torch.nn.Module):
             setattr(own, name, _stand_in(name, part, own.company))
     return own

@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-import diffusers
-from diffusers import PNDMScheduler
-
 from pipeline_utils.engine.call import Answer, arguments, call_pipe, clone, no_picture, vary
 from pipeline_utils.engine.events import Event, Finished, Refused, Step
 from pipeline_utils.engine.model_thread import MODEL
@@ -23,7 +20,7 @@ from pipeline_utils.engine.preview import Watcher
 from pipeline_utils.engine.rows import Company
 from pipeline_utils.engine.stops import Stopped, streamed
 from pipeline_utils.errors import CapacityError, InputError, ModelError
-from pipeline_utils.models import devices
+from pipeline_utils.models import devices, samplers
 from pipeline_utils.models.catalog import FAMILIES
 from pipeline_utils.models.devices import GPUS, empty_cache
 from pipeline_utils.models.load_errors import ran_out
@@ -121,6 +118,8 @@ def check(loaded: Loaded, recipes: Sequence[Recipe]) -> None:
         if recipe.offload != loaded.device.offload:
             raise InputError("offload", recipe.offload, f"the app was started with {loaded.device.offload}")
         loaded.spec.check(recipe)
+        if own := getattr(loaded.pipe, "scheduler", None):
+            samplers.check(own, recipe)
 
 
 def calls(loaded: Loaded, recipes: Sequence[Recipe], most: int = MOST) -> list[list[int]]:
@@ -150,12 +149,7 @@ def _any_number(loaded: Loaded) -> bool:
 def _steps(loaded: Loaded, recipe: Recipe) -> int:
     if loaded.spec.family == "UnCLIPPipeline":
         return 2 * recipe.num_inference_steps + 7  # prior, decoder, super resolution
-    kind = getattr(diffusers, recipe.scheduler)
-    if kind is PNDMScheduler:  # it begins with steps of several model calls each
-        scheduler = kind.from_config(loaded.pipe.scheduler.config)
-        scheduler.set_timesteps(recipe.num_inference_steps)
-        return len(scheduler.timesteps)
-    return recipe.num_inference_steps
+    return samplers.steps(loaded.pipe.scheduler, recipe.scheduler, recipe.num_inference_steps)
 
 
 def alike(one: Recipe, other: Recipe) -> bool:

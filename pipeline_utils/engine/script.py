@@ -12,6 +12,7 @@ from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.catalog import BUNDLED, FAMILIES, ModelSpec
 from pipeline_utils.models.devices import GPUS
 from pipeline_utils.models.runtime import WORKSPACES
+from pipeline_utils.models.samplers import OF_THE_SOLVER, SILENT
 from pipeline_utils.recipe.recipe import Recipe
 
 _WIDTH = 100  # characters of a line of the script, before a list is broken up
@@ -31,7 +32,7 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     if not all(alike(first, recipe) for recipe in recipes):
         raise InputError("round", f"{len(recipes)} recipes", "all but prompts, seeds and variations must be the same")
     names = {spec.family if _is_file(spec) else "DiffusionPipeline"}
-    if _sets_scheduler(spec):
+    if _sets_scheduler(first, spec):
         names.add(first.scheduler)
     lines = ["import torch", f"from diffusers import {', '.join(sorted(names))}"]
     if "cuda" in fingerprint:
@@ -81,8 +82,14 @@ def _load(recipe: Recipe, spec: ModelSpec, source: str | None, fingerprint: Mapp
         lines.append("pipe.enable_model_cpu_offload()")
     else:
         lines += [f'pipe.to("{gpu}")' for gpu in GPUS if gpu in fingerprint]
-    if _sets_scheduler(spec):
-        lines.append(f"pipe.scheduler = {recipe.scheduler}.from_config(pipe.scheduler.config)")
+    if _sets_scheduler(recipe, spec):
+        lines += [
+            "",
+            "# What the model's own sampler means, also where that is a default of its class.",
+            f"config = {{**{SILENT}, **pipe.scheduler.config}}".replace("'", '"'),
+            f'config["_use_default_values"] = {OF_THE_SOLVER}'.replace("'", '"'),
+            f"pipe.scheduler = {recipe.scheduler}.from_config(config)",
+        ]
     return lines
 
 
@@ -158,8 +165,9 @@ def quoted(text: str) -> str:
     return '"' + repr("'" + text)[2:-1] + '"'  # with one ' in it, repr takes double quotes and leaves ' alone
 
 
-def _sets_scheduler(spec: ModelSpec) -> bool:
-    return not FAMILIES[spec.family].fixed_size  # UnCLIP has three schedulers of its own
+def _sets_scheduler(recipe: Recipe, spec: ModelSpec) -> bool:
+    """Is it another sampler than the model's own? An UnCLIP has three of its own."""
+    return not FAMILIES[spec.family].fixed_size and recipe.scheduler != (spec.own_scheduler or spec.scheduler)
 
 
 def _is_file(spec: ModelSpec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ SAMPLERS = {
     "Flow Euler": "FlowMatchEulerDiscreteScheduler",
     "UnCLIP": "UnCLIPScheduler",
 }
-_FEWEST_STEPS = {"PNDMScheduler": 4}  # its first steps are made of four each
+_FEWEST_STEPS = {"PNDMScheduler": 4, "UnCLIPScheduler": 2}  # made of four each; divided by one less
 _DIFFUSION = tuple(list(SAMPLERS.values())[:6])
 _PLAIN_SUFFIXES = (", highly realistic", ", artsy", ", trending", ", colorful")
 
@@ -62,6 +63,8 @@ class ModelSpec:
     family: pipeline class in diffusers; "" until a hub model outside the catalog is loaded.
     revision: the commit, or the content hash, that is meant; "" for what a folder holds now, and for the
     newest commit. max_pixels: width x height that a round may ask for. lanes: pictures in one pipeline call.
+    own_scheduler: class of the one it comes with, where that is known and not `scheduler`. offered: the classes
+    that were found to work when it was loaded.
     """
 
     name: str
@@ -84,6 +87,8 @@ class ModelSpec:
     )
     suffixes: tuple[str, ...] = _PLAIN_SUFFIXES
     extra_schedulers: tuple[str, ...] = ()
+    own_scheduler: str = ""
+    offered: tuple[str, ...] = ()
     note: str = ""
     revision: str = ""
 
@@ -93,7 +98,9 @@ class ModelSpec:
 
     @property
     def schedulers(self) -> tuple[str, ...]:
-        own = (self.scheduler,) if self.scheduler else ()
+        if self.offered:
+            return tuple(dict.fromkeys((self.scheduler, *self.offered)))
+        own = tuple(filter(None, (self.scheduler, self.own_scheduler)))
         return tuple(dict.fromkeys(own + FAMILIES[self.family].schedulers + self.extra_schedulers))
 
     @property
@@ -151,8 +158,8 @@ def sampler_label(scheduler: str) -> str:
 
 
 def sampler_class(sampler: str) -> str:
-    """Class name of a sampler given by label or class name. Raises InputError."""
-    found = SAMPLERS.get(sampler, sampler) if isinstance(sampler, str) else None
-    if found not in SAMPLERS.values():
+    """Class name of a sampler given by label or class name, also one that only some models have. Raises InputError."""
+    found = SAMPLERS.get(sampler, sampler) if isinstance(sampler, str) else ""
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9]{2,50}Scheduler", found):
         raise InputError("sampler", sampler, "one of " + ", ".join(SAMPLERS))
     return found

@@ -163,6 +163,11 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
         modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
         if any(weight.is_meta for module in modules for weight in module.parameters()):
             raise ModelError(spec.title + INCOMPLETE)
+        if own := getattr(pipe, "scheduler", None):
+            from pipeline_utils.models import samplers
+
+            offered = samplers.offered(own, spec.schedulers)
+            spec = replace(spec, own_scheduler=type(own).__name__, offered=offered)
         pipe.set_progress_bar_config(disable=True)
         if device.offload == "model":
             pipe.enable_model_cpu_offload()

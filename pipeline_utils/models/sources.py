@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline_utils.errors import InputError, ModelError
-from pipeline_utils.models.catalog import ALIASES, ASSETS, BUNDLED, FAMILIES, HUB, SAMPLERS, ModelSpec, sampler_class
+from pipeline_utils.models.catalog import ALIASES, ASSETS, BUNDLED, FAMILIES, HUB, ModelSpec, sampler_class
 from pipeline_utils.recipe.recipe import Recipe, check_prompt, check_text
 
 # Where the parts of the supported pipelines come from; a part from elsewhere is code that came with the model.
@@ -119,7 +119,8 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
     spec = replace(
         spec,
         family=family,
-        scheduler=scheduler if scheduler in SAMPLERS.values() else FAMILIES[family].schedulers[0],
+        scheduler=scheduler or FAMILIES[family].schedulers[0],
+        own_scheduler=scheduler or "",
         width=width,
         height=height,
         max_pixels=width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64),

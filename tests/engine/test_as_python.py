@@ -58,10 +58,9 @@ def test_the_script_of_a_first_round_reads_like_the_documentation(loaded):
     assert (
         as_python(recipes, spec, {"torch": "2.13.0"})
         == """import torch
-from diffusers import DDIMScheduler, DiffusionPipeline
+from diffusers import DiffusionPipeline
 
 pipe = DiffusionPipeline.from_pretrained("assets/emoji-sd", dtype=torch.float32, use_safetensors=True)
-pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
 
 prompts = ["a dog"] * 4
 seeds = [0, 1, 2, 3]
