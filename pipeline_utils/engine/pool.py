@@ -17,7 +17,7 @@ from pipeline_utils.models import revisions, runtime
 from pipeline_utils.models.catalog import BUNDLED, ModelSpec
 from pipeline_utils.models.revisions import short
 from pipeline_utils.models.runtime import Device, Loaded
-from pipeline_utils.models.sources import describe_folder, is_path, mark_name, resolve
+from pipeline_utils.models.sources import describe_folder, is_path, mark_name, resolve, tidied
 from pipeline_utils.settings import Settings
 
 
@@ -51,7 +51,7 @@ class Models(Memory):
         """The model called `name`, perhaps with @ and a revision, as completed by loading it. Raises ModelError."""
         if not isinstance(name, str):
             raise ModelError("model: a name is needed, such as emoji-sd or a hub id.")
-        name = name.strip()
+        name = tidied(name)
         model, _, revision = name.partition("@")
         if revision:
             return self.meant(model, revision)
@@ -70,7 +70,7 @@ class Models(Memory):
 
     def open(self, name: str) -> ModelSpec:
         """As `spec`, for what a visitor typed: also a folder or .safetensors file where they may choose any."""
-        path = isinstance(name, str) and name not in self._known and is_path(name.strip())
+        path = isinstance(name, str) and name not in self._known and is_path(tidied(name))
         if path and self._settings.visitors_choose == "any":
             spec = resolve(name)
             other, content = self._known.get(spec.name), _content(spec)

@@ -10,9 +10,11 @@ from pipeline_utils.engine.call import shared, slerp
 from pipeline_utils.engine.engine import alike
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.catalog import BUNDLED, FAMILIES, ModelSpec
+from pipeline_utils.models.checkpoints import is_file, is_plain, markers
 from pipeline_utils.models.devices import GPUS
 from pipeline_utils.models.runtime import WORKSPACES
 from pipeline_utils.models.samplers import OF_THE_SOLVER, SILENT
+from pipeline_utils.models.sources import absent, local_variant
 from pipeline_utils.recipe.recipe import Recipe
 
 _WIDTH = 100  # characters of a line of the script, before a list is broken up
@@ -28,10 +30,12 @@ def as_python(recipes: Sequence[Recipe], spec: ModelSpec, fingerprint: Mapping, 
     """
     if not spec.family:  # a hub model outside the catalog, of which nothing is here
         raise ModelError(f"{spec.title} is not on this machine, so its class is not known.")
+    if is_file(spec) and Path(spec.source).is_file() and not is_plain(Path(spec.source)):
+        raise ModelError(f"{spec.title} has names that plain diffusers does not read, so there is no script of it.")
     first = recipes[0]
     if not all(alike(first, recipe) for recipe in recipes):
         raise InputError("round", f"{len(recipes)} recipes", "all but prompts, seeds and variations must be the same")
-    names = {spec.family if _is_file(spec) else "DiffusionPipeline"}
+    names = {spec.family if is_file(spec) else "DiffusionPipeline"}
     if _sets_scheduler(first, spec):
         names.add(first.scheduler)
     lines = ["import torch", f"from diffusers import {', '.join(sorted(names))}"]
@@ -61,14 +65,24 @@ def _switches(recipe: Recipe, fingerprint: Mapping) -> list[str]:
 
 def _load(recipe: Recipe, spec: ModelSpec, source: str | None, fingerprint: Mapping) -> list[str]:
     dtype = f"dtype=torch.{recipe.dtype}"
-    if _is_file(spec):
+    if is_file(spec):
         place = source or f"path/to/{spec.title}.safetensors"
         beside = (Path(spec.source).with_suffix("") / "model_index.json").is_file()
         config = f", config={quoted(str(Path(place).with_suffix('')))}" if beside else ""
         lines = [f"pipe = {spec.family}.from_single_file({quoted(place)}{config}, {dtype})"]
+        if marked := markers(Path(spec.source)) if Path(spec.source).is_file() else {}:
+            lines += [
+                "# What empty weights in the file say of its sampler.",
+                f"config = {{**pipe.scheduler.config, **{marked}, '_use_default_values': []}}".replace("'", '"'),
+                "pipe.scheduler = type(pipe.scheduler).from_config(config)",
+            ]
     elif spec.is_local:
         place = source or (f"assets/{BUNDLED}" if spec.name == BUNDLED else f"path/to/{spec.title}")
-        lines = [f"pipe = DiffusionPipeline.from_pretrained({quoted(place)}, {dtype}, use_safetensors=True)"]
+        more = {name: None for name in absent(Path(spec.source))}
+        variant = local_variant(Path(spec.source)) if Path(spec.source).is_dir() else None
+        more |= {"variant": quoted(variant)} if variant else {}
+        told = "".join(f", {name}={value}" for name, value in more.items())
+        lines = [f"pipe = DiffusionPipeline.from_pretrained({quoted(place)}, {dtype}, use_safetensors=True{told})"]
     else:
         lines = [
             "pipe = DiffusionPipeline.from_pretrained(",
@@ -168,7 +182,3 @@ def quoted(text: str) -> str:
 def _sets_scheduler(recipe: Recipe, spec: ModelSpec) -> bool:
     """Is it another sampler than the model's own? An UnCLIP has three of its own."""
     return not FAMILIES[spec.family].fixed_size and recipe.scheduler != (spec.own_scheduler or spec.scheduler)
-
-
-def _is_file(spec: ModelSpec) -> bool:
-    return spec.is_local and spec.source.endswith(".safetensors")

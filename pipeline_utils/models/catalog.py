@@ -63,8 +63,8 @@ class ModelSpec:
     family: pipeline class in diffusers; "" until a hub model outside the catalog is loaded.
     revision: the commit, or the content hash, that is meant; "" for what a folder holds now, and for the
     newest commit. max_pixels: width x height that a round may ask for. lanes: pictures in one pipeline call.
-    own_scheduler: class of the one it comes with, where that is known and not `scheduler`. offered: the classes
-    that were found to work when it was loaded.
+    size_step: of width and height, 0 for that of the family. own_scheduler: class of the one it comes with, where
+    that is known. offered: the classes that were found to work when it was loaded.
     """
 
     name: str
@@ -87,6 +87,7 @@ class ModelSpec:
     )
     suffixes: tuple[str, ...] = _PLAIN_SUFFIXES
     extra_schedulers: tuple[str, ...] = ()
+    size_step: int = 0
     own_scheduler: str = ""
     offered: tuple[str, ...] = ()
     note: str = ""
@@ -112,6 +113,7 @@ class ModelSpec:
     def check(self, recipe: Recipe) -> None:
         """Raises InputError when this model cannot make `recipe`."""
         family = FAMILIES[self.family]
+        step = self.size_step or family.size_step
         fewest = _FEWEST_STEPS.get(recipe.scheduler, 1)
         if recipe.num_inference_steps < fewest:
             limit = f"{sampler_label(recipe.scheduler)} takes {fewest} or more"
@@ -129,10 +131,10 @@ class ModelSpec:
             value = getattr(recipe, side)
             if family.fixed_size and value != getattr(self, side):
                 raise InputError(side, value, f"{self.title} makes {self.width}x{self.height} pictures only")
-            if value % family.size_step:
-                below = value - value % family.size_step
-                near = f"{below} or {below + family.size_step}" if below else str(family.size_step)
-                raise InputError(side, value, f"a multiple of {family.size_step}, such as {near}")
+            if value % step:
+                below = value - value % step
+                near = f"{below} or {below + step}" if below else str(step)
+                raise InputError(side, value, f"a multiple of {step}, such as {near}")
         if recipe.width * recipe.height > self.max_pixels:
             side = int(self.max_pixels**0.5)
             raise InputError(

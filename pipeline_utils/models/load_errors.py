@@ -102,7 +102,8 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
     if any(isinstance(link, OSError) and link.errno == errno.ENOSPC for link in chain):
         return CapacityError(f"The disk is full, so {name} cannot be downloaded; make room and try again.")
     damaged = has(SafetensorError) or "Error while deserializing header" in text
-    pickled = "safetensors" in text and ("Could not find" in text or "no file named" in text)
+    unsafe = "safetensors" in text and ("Could not find" in text or "no file named" in text)
+    pickled = unsafe and re.search(r"\.(bin|ckpt|pth?)\b", text)
     no_index = has(EntryNotFoundError) and not has(LocalEntryNotFoundError)
     for found, sentence in (
         (has(GatedRepoError), " is gated: accept its licence on the hub, log in with `hf auth login`, and try again."),
@@ -111,6 +112,7 @@ def _explain(spec: ModelSpec, error: Exception) -> UserError:
         ("trust_remote_code" in text, " brings its own code, which is not run here."),
         ("meta tensor" in text, INCOMPLETE),
         (pickled, " has no safetensors weights; pickled weights can run code and are not loaded."),
+        (unsafe, " has no safetensors weights for some of its parts."),
         (damaged, ": a .safetensors file of it is damaged or was cut short; copy or download it again."),
         (no_index, " is no diffusers pipeline: it has no model_index.json."),
     ):

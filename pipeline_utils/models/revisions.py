@@ -67,8 +67,11 @@ def cached(source: str, revision: str, dtype: str) -> tuple[Path, str | None] | 
 
 
 def variants(dtype: str) -> tuple[str | None, ...]:
-    """Kinds of weights to look for: half the bytes where halves are wanted; full ones round to the same numbers."""
-    return ("fp16", None) if dtype == "float16" else (None,)
+    """Kinds of weights to look for: half the bytes where halves are wanted; full ones round to the same numbers.
+
+    Others are taken where a model has no full ones.
+    """
+    return ("fp16", None, "non_ema") if dtype == "float16" else (None, "fp16", "non_ema")
 
 
 def download(source: str, revision: str, variant: str | None, **options: bool) -> Path:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline_utils.errors import ModelError
-from pipeline_utils.models import devices, revisions
+from pipeline_utils.models import checkpoints, devices, revisions
 from pipeline_utils.models.catalog import ModelSpec
 from pipeline_utils.models.load_errors import INCOMPLETE, complete, loading
 from pipeline_utils.models.shapes import Shapes
-from pipeline_utils.models.sources import choose_lanes, describe_folder
+from pipeline_utils.models.sources import absent, describe_folder, local_variant
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.settings import Settings
 
@@ -147,25 +147,30 @@ def load(spec: ModelSpec, settings: Settings, device: Device) -> Loaded:
     with loading(spec), complete(spec):
         source = Path(spec.source)
         if spec.is_local and source.is_file():
-            spec, pipe = _load_file(spec, options)
+            spec, pipe = checkpoints.load(spec, options)
             revision = revisions.content_hash(source)
         elif spec.is_local:
-            pipe = DiffusionPipeline.from_pretrained(source, use_safetensors=True, **options)
+            variant = local_variant(source)
+            options |= dict.fromkeys(absent(source))
+            pipe = DiffusionPipeline.from_pretrained(source, use_safetensors=True, variant=variant, **options)
             revision = revisions.content_hash(source)
         else:
             folder, variant = _snapshot(spec, dtype)
             revision = folder.name
             # A catalog entry was chosen with care; a folder completes only what is unknown.
             spec = replace(spec if spec.family else describe_folder(spec, folder), revision=revision)
+            options |= dict.fromkeys(absent(folder))
             pipe = DiffusionPipeline.from_pretrained(folder, use_safetensors=True, variant=variant, **options)
         if type(pipe).__name__ != spec.family:
             raise ModelError(f"{spec.title} loaded as {type(pipe).__name__}, which is not supported.")
         modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
         if any(weight.is_meta for module in modules for weight in module.parameters()):
             raise ModelError(spec.title + INCOMPLETE)
-        if own := getattr(pipe, "scheduler", None):
-            from pipeline_utils.models import samplers
+        from pipeline_utils.models import fits, samplers
 
+        if wrong := fits.misfit(pipe):
+            raise ModelError(f"{spec.title}: {wrong}.")
+        if own := getattr(pipe, "scheduler", None):
             offered = samplers.offered(own, spec.schedulers)
             spec = replace(spec, own_scheduler=type(own).__name__, offered=offered)
         pipe.set_progress_bar_config(disable=True)
@@ -207,36 +212,17 @@ def _snapshot(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
     """
     if spec.revision and (here := revisions.cached(spec.source, spec.revision, dtype)):
         return here
-    *smaller, full = revisions.variants(dtype)
-    for variant in smaller:
-        with suppress(ValueError):  # diffusers knows no such variant
+    first: Exception | None = None
+    for variant in revisions.variants(dtype):
+        try:
             return revisions.download(spec.source, spec.revision, variant), variant
-    return revisions.download(spec.source, spec.revision, full), full
-
-
-def _load_file(spec: ModelSpec, options: dict) -> tuple[ModelSpec, DiffusionPipeline]:
-    """A checkpoint in the layout of the original code; the shape comes from the folder beside it, or the hub's."""
-    import diffusers
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-    from safetensors import safe_open
-
-    path = Path(spec.source)
-    with safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-    if spec.family:
-        kind = getattr(diffusers, spec.family)
-        if not hasattr(kind, "from_single_file"):
-            raise ModelError(f"{spec.title}: a {spec.family} is loaded from a folder, not from a single file.")
-        return spec, kind.from_single_file(str(path), config=str(path.with_suffix("")), **options)
-    if not any(name.startswith("model.diffusion_model.") for name in names):
-        raise ModelError(f"{spec.title} holds no whole Stable Diffusion model; an adapter or a part is not enough.")
-    xl = any(name.startswith("conditioner.embedders.1.") for name in names)
-    kind = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
-    pipe = kind.from_single_file(str(path), **{**options, "local_files_only": False})
-    side = pipe.unet.config.sample_size * pipe.vae_scale_factor
-    own = {"family": kind.__name__, "scheduler": type(pipe.scheduler).__name__, "width": side, "height": side}
-    lanes = choose_lanes(path.stat().st_size, side * side)
-    return replace(spec, **own, max_pixels=4 * side * side, lanes=lanes), pipe
+        except ValueError:  # diffusers knows no such variant
+            continue
+        except OSError as error:
+            if "Could not find the necessary" not in str(error):
+                raise
+            first = first or error
+    raise first
 
 
 def _cpu_name() -> str:

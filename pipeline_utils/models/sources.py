@@ -18,6 +18,11 @@ _LIBRARIES = ("diffusers", "transformers", "stable_diffusion", "unclip")
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_PAGE = re.compile(
+    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[\w.-]+/[\w.-]+)"
+    r"(?:/(?:tree|commit|blob)/(?:(?P<commit>[0-9a-f]{40})|[^/?#]+))?(?:[/?#].*)?$",
+    re.ASCII,
+)
 _PINNED = re.compile(r"([^@]+)@([0-9a-f]{40})")
 
 
@@ -35,7 +40,7 @@ def resolve(name: str, *, paths: bool = True) -> ModelSpec:
     """
     if not isinstance(name, str) or not name.strip():
         raise ModelError("model: a name is needed, such as emoji-sd, a hub id, a folder or a .safetensors file.")
-    name = name.strip()
+    name = tidied(name)
     if name == BUNDLED:
         return replace(from_folder(ASSETS / BUNDLED), name=BUNDLED, title="Emoji SD (bundled)")
     for spec in HUB:
@@ -56,7 +61,18 @@ def resolve(name: str, *, paths: bool = True) -> ModelSpec:
 
 def is_path(name: str) -> bool:
     """Is this the way a folder or file is written, rather than a catalog name or hub id?"""
-    return name.startswith(("/", "./", "../", "~", ".\\")) or name.endswith(".safetensors") or "\\" in name
+    path = name.startswith(("/", "./", "../", "~", ".\\")) or "\\" in name
+    return path or name.lower().endswith(".safetensors")
+
+
+def tidied(name: str) -> str:
+    """`name` without quotes round it; for the address of a page of the hub, owner/name, and @ its commit."""
+    name = name.strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1].strip()
+    if match := _PAGE.match(name):
+        return match["id"] + (f"@{match['commit']}" if match["commit"] else "")
+    return name
 
 
 def _find(name: str) -> ModelSpec | None:
@@ -116,6 +132,7 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
             raise ModelError(f"{spec.title} is incomplete: its {name} is missing.")
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json", {}).get("_class_name")
     width, height = _read_size(family, folder)
+    step = FAMILIES[family].size_step
     spec = replace(
         spec,
         family=family,
@@ -123,10 +140,36 @@ def describe_folder(spec: ModelSpec, folder: Path) -> ModelSpec:
         own_scheduler=scheduler or "",
         width=width,
         height=height,
+        size_step=max(step, _vae_scale(folder) * (step // 8)),
         max_pixels=width * height if FAMILIES[family].fixed_size else max(4 * width * height, 64 * 64),
         lanes=choose_lanes(sum(_weigh(folder / part) for part in parts), width * height),
     )
     return _check_defaults(spec, "its configuration")
+
+
+def local_variant(folder: Path) -> str | None:
+    """The variant of the weights to load from a folder, such as fp16; None for the full ones, where all are there.
+
+    Raises ModelError naming what is missing, and what is there.
+    """
+    found = {part: _variants(folder / part) for part in list_parts(folder) if (folder / part / "config.json").is_file()}
+    for variant in (None, "fp16", "non_ema", *sorted({kind for kinds in found.values() for kind in kinds if kind})):
+        if all({variant, None} & kinds for kinds in found.values()):
+            return variant
+    # Else the first part that has none, or that has another kind than the first.
+    part = min(found, key=lambda part: (len(found[part]) > 0, None in found[part]))
+    files = sorted(file.name for file in (folder / part).iterdir() if file.is_file())
+    there = ", ".join(files[:4])
+    if any(file.endswith((".bin", ".ckpt", ".pt", ".pth")) for file in files):
+        there += "; pickled weights can run code and are not loaded"
+    kind = "of the same kind as the others " if found[part] else ""
+    raise ModelError(f"{folder.name} has no safetensors weights {kind}in {part}, which holds {there}.")
+
+
+def _variants(part: Path) -> set[str | None]:
+    """The kinds of safetensors weights in the folder of a part, None for full ones."""
+    names = [re.sub(r"-\d{5}-of-\d{5}", "", file.name) for file in part.glob("*.safetensors")]
+    return {name.split(".")[1] if name.count(".") > 1 else None for name in names}
 
 
 def choose_lanes(weights: int, pixels: int) -> int:
@@ -150,6 +193,14 @@ def list_parts(folder: Path) -> dict[str, tuple[str, str]]:
         for name, value in read_json(folder / "model_index.json").items()
         if not name.startswith("_") and isinstance(value, list) and len(value) == 2 and value[0] is not None
     }
+
+
+def absent(folder: Path) -> list[str]:
+    """Text encoders and tokenizers that a model_index.json lists as null: the pipeline is told that there are none."""
+    index = read_json(folder / "model_index.json", {})
+    return [
+        name for name, value in index.items() if name.startswith(("text_", "token")) and value in (None, [None] * 2)
+    ]
 
 
 def _make_safe(name: str) -> str:
@@ -193,10 +244,15 @@ def _read_size(family: str, folder: Path) -> tuple[int, int]:
     part = {"StableDiffusion3Pipeline": "transformer", "FluxPipeline": ""}.get(family, "unet")
     config = read_json(folder / part / "config.json", {}) if part else {}
     size = config.get("sample_size") or FAMILIES[family].latent_side
-    blocks = read_json(folder / "vae" / "config.json", {}).get("block_out_channels", "1234")
-    scale = 2 ** (len(blocks) - 1) if isinstance(blocks, list | str) and len(blocks) < 10 else 0
+    scale = _vae_scale(folder)
     height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
     return tuple(side * scale if type(side) is int else 0 for side in (width, height))
+
+
+def _vae_scale(folder: Path) -> int:
+    """Pixels for a latent, each way; 0 for what is no number of blocks."""
+    blocks = read_json(folder / "vae" / "config.json", {}).get("block_out_channels", "1234")
+    return 2 ** (len(blocks) - 1) if isinstance(blocks, list | str) and len(blocks) < 10 else 0
 
 
 def _add_own_values(spec: ModelSpec, own: dict) -> ModelSpec:

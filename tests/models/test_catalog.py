@@ -225,10 +225,10 @@ def test_a_checkpoint_of_many_weights_makes_one_picture_at_a_time(tmp_path):
     assert resolve(str(file)).lanes == 1
 
 
-def test_a_sampler_that_is_not_offered_gives_way_to_the_first_of_the_family(folder):
+def test_a_sampler_that_is_not_in_the_list_is_the_models_own_all_the_same(folder):
     config = folder / "scheduler" / "scheduler_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "_class_name": "KDPM2DiscreteScheduler"}))
-    assert resolve(str(folder)).scheduler == "DDIMScheduler"
+    assert resolve(str(folder)).scheduler == "KDPM2DiscreteScheduler"
 
 
 @pytest.mark.parametrize(

@@ -61,13 +61,17 @@ def test_a_folder_of_pickles_is_refused(folder):
     for weights in folder.rglob("*.safetensors"):
         torch.save(load_file(weights), weights.with_suffix(".bin"))
         weights.unlink()
-    assert refusal(folder) == ("my-model has no safetensors weights; pickled weights can run code and are not loaded.")
+    assert refusal(folder) == (
+        "my-model has no safetensors weights in text_encoder, which holds config.json, model.bin; "
+        "pickled weights can run code and are not loaded."
+    )
 
 
 @pytest.mark.parametrize("part", [UNET, TEXT])
 def test_one_part_without_weights_is_refused(folder, part):
     (folder / part).unlink()
-    assert "my-model has no safetensors weights" in refusal(folder)
+    name = part.split("/")[0]
+    assert refusal(folder) == f"my-model has no safetensors weights in {name}, which holds config.json."
 
 
 @pytest.mark.parametrize("part", [UNET, TEXT])
