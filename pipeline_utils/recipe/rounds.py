@@ -16,7 +16,8 @@ MAX_SUFFIX = 200  # characters
 MAX_GRID = (4, 8)  # pictures, suffixes
 
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)", re.ASCII)
-_RANDOM = re.compile(r"(\d+)\s+random", re.ASCII)
+_RANDOM = re.compile(r"(?:(\d+)\s+)?random", re.ASCII)
+_DRAWN = "4"  # random seeds where none are counted
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _led(picked: Recipe, suffixes: Sequence[str], parent: str | None) -> tuple[P
 
 
 def parse_seeds(text: str, draw: Callable[[int], int]) -> list[int]:
-    """Seeds from "0-3", "7, 42, 1000-1003" or "4 random", in the order written.
+    """Seeds from "0-3", "7, 42, 1000-1003", "4 random" or "random", which is four, in the order written.
 
     draw(n) gives a whole number in 0..n-1, such as `random.SystemRandom().randrange`: a random
     seed is drawn here, once, and is an ordinary seed from then on. Raises InputError.
@@ -159,7 +160,7 @@ def parse_seeds(text: str, draw: Callable[[int], int]) -> list[int]:
     for part in text.split(","):
         part = part.strip()
         if match := _RANDOM.fullmatch(part):
-            count = _number(match[1], MAX_PICTURES, "random seeds")
+            count = _number(match[1] or _DRAWN, MAX_PICTURES, "random seeds")
             while count:
                 seed = draw(MAX_SEED + 1)
                 if seed not in seeds:

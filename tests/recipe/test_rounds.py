@@ -74,6 +74,10 @@ def test_random_seeds_are_drawn_once_each_from_the_whole_range():
     assert draw.limits == [2**32] * 5
 
 
+def test_random_without_a_number_is_four():
+    assert parse_seeds("random", Draw(4, 3, 2, 1)) == [4, 3, 2, 1]
+
+
 def test_random_seeds_stand_among_written_ones():
     assert parse_seeds("1, 2 random, 3", Draw(10, 11)) == [1, 10, 11, 3]
 
@@ -90,7 +94,6 @@ def test_random_seeds_stand_among_written_ones():
         ("٣", "whole numbers from 0"),
         ("²", "whole numbers from 0"),
         ("0x10", "whole numbers from 0"),
-        ("random", "whole numbers from 0"),
         ("many random", "whole numbers from 0"),
         ("1,,2", "whole numbers from 0"),
         ("1,", "whole numbers from 0"),
