@@ -46,6 +46,7 @@ test: lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 pictures: browser
+	$(BIN)/python -m tests.readme_pictures --example
 	$(BIN)/python -m tests.readme_pictures
 
 screenshots: browser

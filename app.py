@@ -20,7 +20,7 @@ with contextlib.suppress(ImportError):
 from pipeline_utils.engine.memory import gpu_is_lent
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import UserError
-from pipeline_utils.page.page import build_page, launching
+from pipeline_utils.page.page import build_page, serve
 from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.shelf.trash import start_sweeping
 from pipeline_utils.studio import Studio
@@ -51,7 +51,8 @@ start_sweeping(settings, studio.shelves)
 demo = build_page(studio)
 
 if __name__ == "__main__":
-    demo.launch(**launching(settings), prevent_thread_lock=True)
+    with starting():
+        serve(demo, settings)
     studio.visited.wait(1.5)  # while torch is imported, the files of a page come half as fast
     with starting():
         models.preload()  # behind the open page: who asks for pictures meanwhile waits for it

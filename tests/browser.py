@@ -176,11 +176,12 @@ class Visitor:
 
     @property
     def tiles(self) -> Locator:
-        return self.page.locator("#gallery .gallery-item button")
+        """Those of the round that is shown large."""
+        return self.page.locator("#gallery .shown .gallery-item button")
 
     @property
     def captions(self) -> Locator:
-        return self.page.locator("#gallery .caption-label")
+        return self.page.locator("#gallery .shown .caption-label")
 
     @property
     def pick(self) -> Locator:
@@ -192,7 +193,17 @@ class Visitor:
 
     @property
     def rounds(self) -> Locator:
-        return self.page.locator("#rounds label")
+        """The titles of all rounds on the page."""
+        return self.page.locator("#gallery .round-title")
+
+    @property
+    def model(self) -> Locator:
+        """The field to choose a model in, which is unfolded when it is not."""
+        field = self.page.get_by_role("combobox", name="Model")
+        if not field.is_visible():
+            self.page.get_by_role("button", name="Model").click()
+            expect(field).to_be_visible()
+        return field
 
     def setting(self, label: str) -> Locator:
         """A field below Settings, which is unfolded when it is not."""
@@ -214,7 +225,7 @@ class Visitor:
         words = "1 picture in" if count == 1 else f"{count} pictures in"
         expect(self.status).to_contain_text(words, timeout=PATIENCE)
         expect(self.tiles).to_have_count(count)
-        expect(self.page.locator("#gallery img[alt$='…']")).to_have_count(0)
+        expect(self.page.locator("#gallery .waiting")).to_have_count(0)
         self.page.wait_for_function(
             "[...document.querySelectorAll('#gallery img, #pick img')].every(i => i.complete && i.naturalWidth > 8)"
         )

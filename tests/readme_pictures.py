@@ -1,6 +1,7 @@
 """Makes the README's pictures and its animation from the real page: `make pictures`. Seeds and prompt are fixed.
 
 python -m tests.readme_pictures                  assets/readme
+python -m tests.readme_pictures --example        assets/example, the empty page's pictures
 python -m tests.readme_pictures --screenshots    screenshots: every state, wide and narrow, light and dark
 """
 
@@ -17,6 +18,13 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from pipeline_utils.engine.pool import Models
+from pipeline_utils.models import runtime
+from pipeline_utils.page.rounds.example import FOLDER as EXAMPLE
+from pipeline_utils.recipe.ask import Ask
+from pipeline_utils.settings import Settings
+from pipeline_utils.shelf.shelf import Shelf
+from pipeline_utils.studio import Made, Studio
 from tests.browser import PATIENCE, Visitor, chromium
 from tests.running import BUNDLED, ROOT, App, running
 
@@ -52,11 +60,11 @@ def pictures(browser: Browser, app: App) -> None:
     page = visitor.page
     visitor.ask(PROMPT)
     visitor.expect_done(4)
-    save(page.locator("#gallery").screenshot(), "round-one.webp")
+    save(page.locator("#gallery .shown").screenshot(), "round-one.webp")
     pick(visitor, PICK)
     visitor.next.click()
     visitor.expect_done(5)
-    save(page.locator("#gallery").screenshot(), "round-two.webp")
+    save(page.locator("#gallery .shown").screenshot(), "round-two.webp")
     page.mouse.move(0, 0)
     save(page.screenshot(full_page=True), "page.webp")
 
@@ -168,16 +176,14 @@ def animation(browser: Browser, app: App) -> None:
     film.click(visitor.tiles.nth(PICK))
     expect(visitor.next).to_be_enabled(timeout=PATIENCE)
     film.shoot(300)
-    film.scroll("#after", "start")
     film.click(visitor.next)
-    film.scroll("#stage", "start")
     film.watch(re.compile("5 pictures in"), 1800)
     visitor.expect_done(5)
     film.shoot(700)
     film.click(visitor.tiles.nth(STYLE))
     expect(visitor.pick).to_contain_text("round 2")
     film.shoot(200)
-    film.scroll("#after", "start")
+    film.scroll("#pick-box", "start")
     film.click(visitor.pick.get_by_text("Compare", exact=True))
     divider = visitor.pick.get_by_role("slider")
     box = divider.bounding_box()
@@ -196,7 +202,7 @@ def animation(browser: Browser, app: App) -> None:
 def screenshots(browser: Browser, app: App) -> None:
     """Every state of the page, as files: screenshots/empty-1280-light.png and so on."""
     SHOTS.mkdir(exist_ok=True)
-    for width, height in ((1280, 900), (390, 844)):
+    for width, height in ((1280, 720), (1920, 1080), (390, 844)):
         for scheme in ("light", "dark"):
             visitor = visit(browser, app, viewport={"width": width, "height": height}, color_scheme=scheme)
             page = visitor.page
@@ -236,10 +242,27 @@ def open_tab(visitor: Visitor, name: str) -> None:
     page.wait_for_function("[...document.images].every((image) => image.complete)")
 
 
+def example(data: Path) -> None:
+    """The pictures of the empty page, in float32, which every machine has: assets/example/round-1-0.png and so on."""
+    settings = Settings(model="emoji-sd", data=data, dtype="float32")
+    studio = Studio(settings, Models(settings, runtime.start(settings)), Shelf(data / "pictures"))
+    first = sorted((each for each in studio.first_round(Ask(PROMPT)) if isinstance(each, Made)), key=lambda e: e.index)
+    suffixes = studio.models.spec(settings.model).suffixes
+    second = [each for each in studio.second_round(first[PICK].picture, suffixes) if isinstance(each, Made)]
+    for number, made in enumerate((first, second), 1):
+        for each in made:
+            (EXAMPLE / f"round-{number}-{each.index}.png").write_bytes(each.file.read_bytes())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--screenshots", action="store_true", help="every state of the page, into screenshots")
+    parser.add_argument("--example", action="store_true", help="the pictures of the empty page")
     wanted = parser.parse_args()
+    if wanted.example:
+        with tempfile.TemporaryDirectory() as data:
+            example(Path(data))
+        return
     with (
         tempfile.TemporaryDirectory() as data,
         sync_playwright() as playwright,

@@ -21,10 +21,22 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import PlainTextResponse
 
 from pipeline_utils.engine.stops import Stopped
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.files import saving
 from pipeline_utils.settings import Settings, is_loopback
 from pipeline_utils.shelf.copies import make_room
+
+# What the fields of the form are called where they are seen.
+LABELS = {
+    "num_inference_steps": "Steps",
+    "guidance_scale": "Guidance",
+    "width x height": "Width × height",
+    "negative_prompt": "Negative prompt",
+    "cut_long_prompts": "Cut prompts that are too long",
+    "variation_seed": "Second seeds",
+    "variation_strength": "Strength",
+    "pictures": "Pictures",
+} | {name: name.capitalize() for name in ("prompt", "seeds", "width", "height", "sampler", "model", "strength")}
 
 UNEXPECTED = "That failed for a reason that is in the app's log. Nothing you made is lost."
 _log = logging.getLogger(__name__)
@@ -176,7 +188,8 @@ class Answering(gr.Blocks):
         except UserError as error:
             function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             page = function.api_visibility == "private"  # the page reads a message as HTML
-            raise gr.Error(escape(str(error), quote=False) if page else str(error), print_exception=False) from error
+            said = escape(labelled(error), quote=False) if page else str(error)
+            raise gr.Error(said, print_exception=False) from error
         except Stopped:
             raise gr.Error("It was stopped before it was done.", print_exception=False) from None
         except Exception as error:
@@ -199,6 +212,16 @@ class Answering(gr.Blocks):
             _log.info("What an event was sent was refused", exc_info=error)
             names = ", ".join(_label(block) for block in block_fn.inputs if not block.stateful)
             raise UserError(f"{names}: a value is not of the kind that is needed.") from error
+
+
+def labelled(error: UserError) -> str:
+    """The message as the page says it: the field by its label, and nothing quoted where nothing stands."""
+    if not isinstance(error, InputError) or error.field not in LABELS:
+        return str(error)
+    label = LABELS[error.field]
+    if error.value in ("", None):
+        return f"{label}: it is empty; {error.limit}."
+    return label + str(error).removeprefix(error.field)
 
 
 async def misfit(request: Request, error: Exception) -> JSONResponse:

@@ -18,8 +18,8 @@ Parts = dict[str, gr.blocks.Block]
 
 # The parts of the page that a handler speaks of when it is about a running round, a round, or the pick.
 RUN = ("status", "make", "next", "grid", "vary", "stop", "previews")
-LOOK = ("rounds", "heading", "empty", "gallery", "sheet_button", "zip_button", "files", "script", "python")
-PICK = ("pick", "download", "next_title", "next", "grid", "vary")
+LOOK = ("gallery", "empty", "sheet_button", "zip_button", "files", "script", "python")
+PICK = ("gallery", "pick", "download", "next_title", "next", "grid", "vary")
 
 
 # The parts of the form, by their names in what is asked for. The model is the visit's.

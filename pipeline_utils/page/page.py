@@ -15,9 +15,10 @@ from gradio.utils import get_function_description, get_upload_folder
 from starlette.middleware import Middleware
 
 from pipeline_utils.api import endpoints
+from pipeline_utils.errors import UserError
 from pipeline_utils.page import theme
 from pipeline_utils.page.edge import MAX_UPLOAD, Answering, Guard, Uploads, misfit
-from pipeline_utils.page.rounds import html
+from pipeline_utils.page.rounds import example, html
 from pipeline_utils.page.rounds.layout import ROUNDS, rounds_tab
 from pipeline_utils.page.visitor import pictures
 from pipeline_utils.settings import Settings
@@ -46,7 +47,7 @@ def launching(settings: Settings) -> dict[str, Any]:
             ],
         },
         # For addresses of files that are deleted while they are told; those that are there need no leave.
-        "allowed_paths": [str(settings.data / "pictures"), str(settings.cache / "waiting.png")],
+        "allowed_paths": [str(settings.data / "pictures")],
         "theme": theme.theme(),
         "css": theme.CSS,
         "head": f"<script>{theme.SCRIPT}</script>",
@@ -61,11 +62,20 @@ def launching(settings: Settings) -> dict[str, Any]:
     }
 
 
+def serve(demo: gr.Blocks, settings: Settings) -> None:
+    """Serves the page in threads of its own. Raises UserError where the port is taken."""
+    try:
+        demo.launch(**launching(settings), prevent_thread_lock=True)
+    except OSError as error:
+        taken = f"port: {settings.port} cannot be listened on at {settings.host}; another program may have it"
+        raise UserError(f"{taken}. Start with another one, such as PORT={settings.port + 1 & 65535}.") from error
+
+
 def build_page(studio: Studio) -> gr.Blocks:
     """The whole app: the page, its events, and the named endpoints."""
     # Served where they lie. What Gradio holds in its own folder it may delete, so nothing that lasts is there.
     cache = studio.settings.cache
-    gr.set_static_paths([studio.shelf.folder, cache / "downloads", cache / "waiting.png"])
+    gr.set_static_paths([studio.shelf.folder, cache / "downloads", example.FOLDER])
     with Answering(title="Second Round", analytics_enabled=False) as demo:
         gr.HTML(html.HEADER)
         notice = gr.HTML(visible=False, elem_id="notice")

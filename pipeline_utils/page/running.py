@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
 from pipeline_utils.api import listener_gone, where_from
 from pipeline_utils.engine.events import Refused, Step
 from pipeline_utils.engine.stops import Stop
 from pipeline_utils.errors import ModelError, UserError
-from pipeline_utils.files import writing
 from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.panels import Changes
+from pipeline_utils.page.rounds.rows import rows
 from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared
 from pipeline_utils.picture.picture import Picture
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
@@ -68,9 +66,7 @@ class Player:
                         stop.at_end(partial(visit.close, shown))  # whatever becomes of the page's stream
                         if not picked:
                             visit.pick = None
-                        yield panels.looked(visit, self.studio, self.waiting) | panels.picked(
-                            visit, self.studio, busy=True
-                        )
+                        yield panels.looked(visit, self.studio) | panels.picked(visit, self.studio, busy=True)
                     elif isinstance(event, Step):
                         if event.previews is not None:
                             growing = html.previews(event.previews, event.pictures)
@@ -79,39 +75,24 @@ class Player:
                             status = html.progress(
                                 event.done, event.total, len(shown.tiles), count, _left(event, now - began)
                             )
-                            yield {"status": status, "previews": growing if visit.shown is shown else ""}
+                            yield {"status": status, "previews": growing}
                     elif isinstance(event, Refused):
                         refused.append(event.reason)
                     elif isinstance(event, Made):
                         self._hang(visit, shown, event, picked)
-                        if visit.shown is shown:
-                            yield {
-                                "gallery": gr.update(value=panels.tiles(shown, self.waiting)),
-                                "heading": html.heading(visit),
-                            }
+                        yield {"gallery": rows(visit)}
         except Exception as error:  # the page must be usable again before anyone is told
             failure = error
         finally:  # may run on the server's event loop, so nothing here waits
             self.end(request, stop)
         made = len(shown.tiles) if shown else 0
         status = html.outcome(_outcome(made, len(refused), count, failure, time.monotonic() - began))
-        yield panels.looked(visit, self.studio, self.waiting) | panels.idle(visit) | {"status": status, "previews": ""}
+        yield panels.looked(visit, self.studio) | panels.idle(visit) | {"status": status, "previews": ""}
         if refused and failure is None:
             more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
             failure = ModelError(refused[0] + more)
         if failure is not None:
             raise failure
-
-    @property
-    def waiting(self) -> Path:
-        """The file that stands where a picture is still being made. It may be cleaned away at any time."""
-        file = self.studio.settings.cache / "waiting.png"
-        if not file.is_file():
-            with suppress(OSError, UserError):  # on a full disk nothing is made that it could stand for
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with writing(file) as stream:
-                    Image.new("LA", (8, 8)).save(stream, "PNG")
-        return file
 
     def begin(self, request: gr.Request) -> Stop:
         """The stop flag of work that begins now; `end` when it is over. Raises UserError while other work runs."""

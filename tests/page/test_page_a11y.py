@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser import PATIENCE, Visitor
 
 SEEN = {"Tree": "#tree", "Shelf": "#shelf", "Verify": "#verify-intro", "Proof": "#proof-intro"}
-EQUAL = "Control and pick: equal, bit for bit"
+EQUAL = "The pick again: equal, bit for bit"
 
 
 def violations(visitor: Visitor, state: str) -> list[str]:
@@ -129,7 +129,7 @@ def test_two_rounds_and_a_third_pick_by_keyboard_alone(visitor):
     expect(visitor.pick).to_contain_text("seed 2")
     expect(visitor.tiles.nth(2)).to_be_focused()
     # 3. A suffix is edited, one is added.
-    tab_to(visitor, visitor.suffixes.nth(0))
+    tab_to(visitor, visitor.suffixes.nth(0), backwards=True)
     keys.press("ControlOrMeta+a")
     keys.type(", pencil sketch")
     tab_to(visitor, page.get_by_label("New suffix"))
@@ -142,7 +142,7 @@ def test_two_rounds_and_a_third_pick_by_keyboard_alone(visitor):
     keys.press("Enter")
     visitor.expect_done(count + 1)
     expect(page.locator("#heading")).to_contain_text(EQUAL)
-    tab_to(visitor, visitor.tiles.nth(0), backwards=True)
+    tab_to(visitor, visitor.tiles.nth(0))
     keys.press("ArrowRight")
     keys.press("Enter")
     expect(visitor.pick).to_contain_text("a red fox, pencil sketch")

@@ -118,9 +118,9 @@ def test_the_number_under_a_tile_says_what_it_is(visitor):
     expect(visitor.captions.nth(0)).to_have_text("control · equal to the pick")
     for at in range(1, 5):
         expect(visitor.captions.nth(at)).to_have_text(re.compile(r" · \d\d? % alike$"))
-        expect(visitor.captions.nth(at)).to_have_attribute("title", re.compile("outline and placement"))
+        expect(visitor.tiles.nth(at)).to_have_attribute("title", re.compile("outline and placement"))
         expect(visitor.tiles.nth(at)).to_have_attribute("aria-description", re.compile("outline and placement"))
-    expect(visitor.captions.nth(0)).not_to_have_attribute("title", re.compile("."))
+    expect(visitor.tiles.nth(0)).not_to_have_attribute("title", re.compile("."))
 
 
 def test_a_thumb_moves_the_divider_on_a_phone(visitors):

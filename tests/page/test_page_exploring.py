@@ -39,7 +39,7 @@ def vary(visitor: Visitor, seeds: str, strength: str) -> None:
 
 def first_round(visitor: Visitor, seed: int) -> None:
     """Shows the first round again and picks its picture of this seed."""
-    visitor.rounds.nth(0).click()
+    visitor.rounds.filter(has_text="Round 1").click()
     tile = visitor.page.get_by_role("button", name=f"seed {seed}", exact=True)
     tile.click()
     expect(visitor.pick).to_contain_text(f"seed {seed} round 1")
@@ -97,7 +97,7 @@ def test_variations_lead_from_the_pick_to_other_seeds(visitor):
     page.get_by_label("Second seeds").fill("2 random")
     page.get_by_label("Second seeds").press("Enter")
     visitor.expect_done(3)
-    for seeds, message in (("x", "seeds: 'x' is not accepted"), ("2", "it is the seed of the pick")):
+    for seeds, message in (("x", "Second seeds: 'x' is not accepted"), ("2", "it is the seed of the pick")):
         vary(visitor, seeds, "0.2")
         visitor.expect_said(message)
     assert visitor.complaints == []
@@ -127,7 +127,7 @@ def test_one_list_of_suffixes_on_all_seeds_is_a_grid(visitor):
     made = {p.id: p for p in shelf(visitor).values()}
     shown = [
         re.search(r"seed-\d+_\S+_(\w{16})\.png", tile.get_attribute("src"))[1]
-        for tile in page.locator("#gallery img").all()
+        for tile in page.locator("#gallery .shown img").all()
     ]
     for place, picture in enumerate(made[name] for name in shown):
         parent = made[picture.lineage.parent]

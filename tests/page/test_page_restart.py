@@ -110,7 +110,8 @@ def test_an_open_page_goes_on_after_a_restart_and_loses_nothing(own, shelves):
     # 5. A reload finds all of it as well; nobody had to be told anything.
     expect(quiet).to_have_count(0)
     page.reload()
-    expect(visitor.captions).to_have_text(["seed 7"], timeout=60_000)
+    expect(visitor.captions).to_have_text(["seed 0", "seed 1", "seed 2"], timeout=60_000)
+    expect(visitor.pick).to_contain_text("seed 1 round 1")
     assert visitor.complaints == []
 
 
@@ -184,7 +185,7 @@ def test_a_forgotten_visit_is_put_together_from_what_its_page_shows(shared):
     for odd in ({}, [], None, 7, "x", [None, 7, {}, [], "x", "0" * 16, "../x"]):
         visit = Visits(shared).of({"token": ADA, "rounds": odd, "shown": odd, "pick": odd, "model": odd}, "a page")
         assert visit.rounds == []
-        assert panels.looked(visit, shared, shared.settings.data)["heading"] == ""
+        assert panels.looked(visit, shared)["gallery"] == []
     for odd in (None, [], "x", 7, {"token": "x"}):
         with pytest.raises(UserError, match=RESTARTED):
             Visits(shared).of(odd, "a page")

@@ -171,7 +171,7 @@ def test_a_link_to_another_model_says_how_to_choose_it_and_loads_nothing(app, vi
     expect(note).to_contain_text("It was made with local:tiny-shared")
     expect(note).to_contain_text("choose that model under Model")
     expect(visitor.prompt).to_have_value("a cup")
-    field = visitor.page.get_by_role("combobox", name="Model")
+    field = visitor.model
     before = field.input_value()
     field.fill(str(folder))
     field.press("Enter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -101,9 +102,9 @@ def test_values_that_loading_finds_out_reach_every_page(tiny_sd_folder, tmp_path
     arrivals = Pictures(Player(here))
     here.models.preload()
     spec = here.models.spec(here.models.default)
-    assert arrivals.arrive(Visit(spec.name), False, None) == {}
+    assert arrivals.arrive(Visit(spec.name), False, None, None) == {}
     here.models._known[spec.name] = replace(spec, width=2 * spec.width, note="A note.")
-    changed = arrivals.arrive(Visit(spec.name), False, None)
+    changed = arrivals.arrive(Visit(spec.name), False, None, None)
     assert changed["width"]["value"] == 2 * spec.width
     assert "A note." in changed["note"]["value"]
     assert changed.keys() == {"width", "note"}
@@ -114,7 +115,7 @@ def test_a_start_hears_of_the_first_page_that_is_opened(tiny_sd_folder, tmp_path
     here = studio(tiny_sd_folder, tmp_path)
     arrivals = Pictures(Player(here))
     assert not here.visited.is_set()
-    arrivals.arrive(Visit(here.models.default), False, None)
+    arrivals.arrive(Visit(here.models.default), False, None, None)
     assert here.visited.is_set()
 
 
@@ -145,6 +146,17 @@ def test_what_is_known_to_be_no_model_ends_the_start_before_the_page_opens(tmp_p
     assert found.returncode == 1
     assert found.stdout == ""
     assert re.match("Second Round cannot start. model: '/no/such/folder' is no catalog name", found.stderr)
+
+
+def test_a_port_that_is_taken_ends_the_start_with_a_sentence(tiny_sd_folder, tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        found = ended(MODEL=str(tiny_sd_folder), SECOND_ROUND_DATA=str(tmp_path / "data"), PORT=str(port))
+    assert found.returncode == 1
+    assert f"Second Round cannot start. port: {port} cannot be listened on at 127.0.0.1" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_device_that_is_not_here_ends_the_process_with_a_sentence(tiny_sd_folder, tmp_path):

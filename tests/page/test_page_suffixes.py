@@ -28,7 +28,7 @@ def test_the_same_suffixes_stay_for_another_pick(visitor):
             first_round(visitor, seed)
         assert listed(visitor) == [", flat", " at night"]
         visitor.next.click()
-        expect(visitor.page.locator("#heading")).to_contain_text(f"Round 2 seed {seed}", timeout=60_000)
+        expect(visitor.page.locator("#heading")).to_contain_text(f"Round 2 · seed {seed}", timeout=60_000)
         visitor.expect_done(3)
         expect(visitor.captions.nth(1)).to_have_text(re.compile("^flat"))
         expect(visitor.captions.nth(2)).to_have_text(re.compile("^at night"))

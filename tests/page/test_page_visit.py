@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +16,11 @@ from pipeline_utils.engine.events import Finished
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.errors import CapacityError, InputError, UserError
 from pipeline_utils.models import runtime
+from pipeline_utils.page.edge import labelled
 from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.handlers import Handlers
 from pipeline_utils.page.running import Player
+from pipeline_utils.page.tokens.layout import Words
 from pipeline_utils.page.visitor.visit import Visit, compared
 from pipeline_utils.page.visitor.visits import choose, show
 from pipeline_utils.recipe.ask import Ask
@@ -36,6 +40,11 @@ def studio(tiny_sd_folder, tmp_path) -> Studio:
 
 def visitor(name: str) -> SimpleNamespace:
     return SimpleNamespace(session_hash=name)
+
+
+def markup(rows: list[list[str]]) -> str:
+    """The rounds as the page draws them."""
+    return "\n".join("".join(pieces) for pieces in rows)
 
 
 def played(steps) -> dict:
@@ -65,11 +74,11 @@ def test_a_control_that_differs_is_called_different(studio):
 
     studio.make = dishonest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
-    assert "differ: 1 of 1024 pixels, by at most 1 of 255" in parts["heading"]
+    assert "differ: 1 of 1024 pixels, by at most 1 of 255" in markup(parts["gallery"])
     assert html.caption(visit.shown, 0) == "control · differs from the pick"
     studio.make = honest
     parts = played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
-    assert "equal, bit for bit" in parts["heading"]
+    assert "equal, bit for bit" in markup(parts["gallery"])
     picked = studio.shelf.read(tile.id)
     assert compared(picked, replace(picked, image=Image.new("RGB", (8, 8)), pixel_sha256="0" * 64)) == "another size"
 
@@ -215,8 +224,8 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
     started = visit.shown
     for n in range(20):
         parts = played(handlers.first_round(visit, Ask(f"a blue cup {n}", "0-1", num_inference_steps=1), visitor("b")))
-    titles = [title for title, _ in parts["rounds"]["choices"]]
-    assert titles == ["Round 1 · a red fox", *(f"Round 1 · a blue cup {n}" for n in range(9, 20))]
+    titles = [f"Round 1 · {name}" for name in ("a red fox", *(f"a blue cup {n}" for n in range(9, 20)))]
+    assert re.findall('aria-label="(.*?)"', markup(parts["gallery"])) == titles
     assert "2 pictures" in played(running)["status"]
     assert started in visit.rounds
     # The pick's own round stays, however many rounds are made from it.
@@ -224,8 +233,8 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
     visit.choose(0, started.tiles[0].file.name)
     for n in range(14):
         parts = played(handlers.next_round(visit, [f", {n}"], False, visitor("a")))
-        assert len(parts["rounds"]["choices"]) == 12
-    assert visit.rounds[0] is started
+        assert len(parts["gallery"]) == 12
+    assert visit.rounds[-2] is started  # right above what was made from it
     assert visit.pick.id == started.tiles[0].id
     # What the page no longer holds is in the tree.
     assert len(visit.album(studio.shelves).tree().below[visit.pick.id]) == 14
@@ -236,7 +245,7 @@ def test_what_was_typed_is_text_on_the_page_never_markup(studio):
     prompt = "<img src=x onerror=alert(1)> \"a\" & 'b'"
     parts = played(handlers.first_round(visit, Ask(prompt, **FIELDS), visitor("a")))
     visit.choose(0, visit.shown.tiles[0].file.name)
-    for shown in (parts["heading"], html.pick(visit.pick), html.waiting(prompt), html.outcome(prompt)):
+    for shown in (markup(parts["gallery"]), html.pick(visit.pick), html.waiting(prompt), html.outcome(prompt)):
         assert "<img src=x" not in shown
         assert "&lt;img src=x onerror=alert(1)&gt;" in shown
     assert 'alt="&lt;img src=x onerror=alert(1)&gt; &quot;a&quot;' in html.frame(visit.pick)
@@ -245,3 +254,35 @@ def test_what_was_typed_is_text_on_the_page_never_markup(studio):
 def test_durations_and_round_names_read_well():
     assert [html.duration(s) for s in (0.2, 59, 200, 9000)] == ["1 s", "59 s", "3 min", "2.5 h"]
     assert [html.round_name(n) for n in (2, 3, 11)] == ["Second round", "Third round", "Round 11"]
+
+
+def test_a_refused_value_is_called_as_its_field_is_on_the_page():
+    for error, said in (
+        (InputError("num_inference_steps", 0, "a whole number"), "Steps: 0 is not accepted; a whole number."),
+        (InputError("prompt", "", "at least one word is needed"), "Prompt: it is empty; at least one word is needed."),
+        (InputError("suffix 2", "x", "no"), "suffix 2: 'x' is not accepted; no."),
+        (UserError("There is no pick yet."), "There is no pick yet."),
+    ):
+        assert labelled(error) == said
+
+
+def test_a_style_that_the_pick_has_already_is_said_to_stand_there_twice(studio):
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    played(handlers.first_round(visit, Ask("a lion, neon", **FIELDS), visitor("a")))
+    visit.choose(0, visit.shown.tiles[0].file.name)
+    said = Words(studio).words(visit, "a lion", [", neon", ", ink"])["suffix_words"]
+    assert "The pick has <b>neon</b> already" in said
+    assert "ink" not in said
+    assert "already" not in Words(studio).words(visit, "a lion", [", ink"])["suffix_words"]
+
+
+def test_a_model_that_is_chosen_twice_at_once_is_loaded_once_and_its_title_names_it(studio, tiny_sd_folder, tmp_path):
+    other = shutil.copytree(tiny_sd_folder, tmp_path / "other")
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    loading = handlers.switch(visit, str(other), visitor("a"))
+    next(loading)  # the list says it once when it is clicked, and once more when it is left
+    assert list(handlers.switch(visit, str(other), visitor("a"))) == []
+    assert "ready in" in played(loading)["status"]
+    assert visit.model == "local:other"
+    title = studio.models.spec(studio.models.default).title
+    assert played(handlers.switch(visit, title, visitor("a")))["model"]["value"] == studio.models.default

@@ -10,20 +10,20 @@ from playwright.sync_api import expect
 from pipeline_utils.picture.picture import read
 from tests.browser import PATIENCE
 
-GROWING = "#gallery img.growing"
+GROWING = "#gallery .shown img.growing"
 
 
 def growing(visitor) -> list[int]:
     """The places whose tiles show a preview."""
     return visitor.page.evaluate(
-        "[...document.querySelectorAll('#gallery .gallery-item img')]"
+        "[...document.querySelectorAll('#gallery .shown .gallery-item img')]"
         ".flatMap((image, at) => image.classList.contains('growing') ? [at] : [])"
     )
 
 
 def seeds(visitor) -> list[int]:
     """The seeds in the files that the tiles show, in order."""
-    sources = visitor.page.locator("#gallery .gallery-item img").evaluate_all("all => all.map(i => i.src)")
+    sources = visitor.page.locator("#gallery .shown .gallery-item img").evaluate_all("all => all.map(i => i.src)")
     return [int(found[1]) for source in sources if (found := re.search(r"seed-(\d+)_", source))]
 
 
@@ -34,7 +34,9 @@ def test_pictures_grow_in_their_tiles_and_a_stop_at_half_keeps_the_finished_ones
     expect(page.locator(GROWING)).to_have_count(8, timeout=PATIENCE)
     assert growing(visitor) == list(range(8))
     expect(visitor.status).to_contain_text("8 of 24 pictures", timeout=PATIENCE)
-    expect(page.locator("#gallery .gallery-item").nth(8).locator("img.growing")).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator("#gallery .shown .gallery-item").nth(8).locator("img.growing")).to_have_count(
+        1, timeout=PATIENCE
+    )
     assert growing(visitor) == list(range(8, 16))
     assert seeds(visitor) == list(range(20, 28))
     visitor.stop.click()

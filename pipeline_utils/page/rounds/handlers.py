@@ -10,16 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 
 from pipeline_utils.engine.stops import Stop, Stopped
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.files import writing
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.page.rounds import html, panels
-from pipeline_utils.page.rounds.panels import Changes
+from pipeline_utils.page.rounds import example, html, panels
+from pipeline_utils.page.rounds.panels import Changes, model_choices
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.visitor.visit import RoundShown, Visit, shorten
 from pipeline_utils.page.visitor.visits import sent, show
@@ -52,6 +51,25 @@ class Handlers:
             yield parts | more
             parts = {}
 
+    def make_example(self, visit: Visit, request: gr.Request) -> Iterator[Changes]:
+        """The example of the empty page for real, both rounds, and whether its bits are those that are shipped."""
+        wanted = example.asked(visit.model)
+        parts = {"prompt": gr.update(value=wanted.prompt), "seeds": gr.update(value="0-3")}
+        for more in self.first_round(visit, wanted, request):
+            yield parts | more
+            parts = {}
+        first, shipped = visit.shown, example.example()
+        seeds = {tile.recipe.seed: tile for tile in first.tiles.values()} if first else {}
+        if len(seeds) < len(shipped.rounds[0].tiles):  # stopped
+            return
+        visit.pick = seeds[shipped.pick.recipe.seed]
+        yield panels.picked(visit, self.studio, busy=False)
+        for more in self.next_round(visit, example.suffixes(), False, request):
+            yield more
+        if visit.shown is not first:
+            made = [*first.tiles.values(), *visit.shown.tiles.values()]
+            yield {"status": html.outcome(f"{len(made)} pictures. {example.found(made)}")}
+
     def next_round(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Changes]:
         """The pick once more as control, then with each suffix."""
         if visit.pick is None:
@@ -70,7 +88,12 @@ class Handlers:
         shelf = visit.shelf(self.studio.shelves)
         picked = visit.pick.read()
         start = partial(self.studio.variations, picked, seeds, strength, cut_long_prompts=cut, shelf=shelf)
-        yield from self.player.play(visit, start, {picked.id: picked}, request)
+        try:
+            yield from self.player.play(visit, start, {picked.id: picked}, request)
+        except InputError as error:
+            if error.field == "seeds":  # which are another field's on the page
+                raise InputError("variation_seed", error.value, error.limit) from error
+            raise
 
     def all_seeds(self, visit: Visit, suffixes: list[str], cut: bool, request: gr.Request) -> Iterator[Changes]:
         """Each seed of the pick's round as a row: its picture again as control, then with each suffix."""
@@ -95,10 +118,10 @@ class Handlers:
     def show_round(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
         show(visit, visit.album(self.studio.shelves), sent(event, "value"))
         grid = panels.grid(visit, busy=self.player.is_busy(request))
-        return panels.looked(visit, self.studio, self.player.waiting) | {"grid": grid}
+        return panels.looked(visit, self.studio) | {"grid": grid}
 
     def pick(self, visit: Visit, event: gr.EventData, request: gr.Request) -> Changes:
-        visit.choose(sent(event, "index"), _file_name(sent(event, "value")))
+        visit.choose(sent(event, "index"), sent(event, "value"))
         return panels.picked(visit, self.studio, busy=self.player.is_busy(request))
 
     # Files
@@ -131,11 +154,13 @@ class Handlers:
         stop: Stop | None = None
         began = time.monotonic()
         try:
-            wanted = models.open(name)
+            wanted = models.open({title: name for title, name in model_choices(self.studio)}.get(name, name))
+            if self.player.is_busy(request) and visit.awaited == models.label(wanted):
+                return  # a click and leaving the field both say it
             if models.label(wanted) == visit.model and (not wanted.is_local or models.held(wanted)):
                 yield {"model": gr.update(value=visit.model)}
                 return
-            stop = self.player.begin(request)
+            stop, visit.awaited = self.player.begin(request), models.label(wanted)
             yield panels.busy() | {"status": html.waiting(f"Loading {shorten(wanted.title, 60)}…")}
             with suppress(Stopped), models.use(wanted, stop) as loaded:
                 spec = loaded.spec
@@ -167,10 +192,3 @@ class Handlers:
             raise UserError("There is no finished round to download yet.")
         seeds = f"{shown.round.rows}-seeds" if shown.round.rows > 1 else f"seed-{shown.seed}"
         return shown, f"round-{shown.round.number}_{seeds}"
-
-
-def _file_name(value: object) -> str | None:
-    """The file name in what the browser says it selected."""
-    image = value.get("image") if isinstance(value, dict) else None
-    path = image.get("path") if isinstance(image, dict) else None
-    return Path(path).name if isinstance(path, str) else None

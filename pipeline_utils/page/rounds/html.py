@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline_utils.models.catalog import ModelSpec, sampler_label
-from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit
+from pipeline_utils.page.visitor.visit import RoundShown, Tile, shorten
 from pipeline_utils.proof.comparison import percent
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import way
@@ -122,29 +122,6 @@ def noise(recipe: Recipe) -> str:
     return f"seed {recipe.seed} → {recipe.variation_seed}, {100 * recipe.variation_strength:g} %"
 
 
-def heading(visit: Visit) -> str:
-    """Above the gallery: what the round that is shown was made from, and what its control showed."""
-    shown = visit.shown
-    if shown is None:
-        return ""
-    # What the page shows, for the day on which the server has forgotten it.
-    held = f' data-rounds="{" ".join(each.key for each in visit.rounds)}" data-shown="{shown.key}"'
-    prompt = f"<q>{escape(shown.prompt)}</q>"
-    if shown.round.number == 1:
-        return f'<div class="round-head"{held}><h2>Round 1</h2><p>{prompt}</p></div>'
-    verdict = ""
-    if shown.control == "equal":
-        words = "Control and pick" if shown.round.rows == 1 else f"{len(shown.controls)} controls and their pictures"
-        verdict = f'<p class="verdict equal">{words}: equal, bit for bit</p>'
-    elif shown.control:
-        verdict = f'<p class="verdict differs">Control and pick differ: {escape(shown.control)}</p>'
-    return (
-        f'<div class="round-head" data-columns="{shown.round.columns or ""}"{held}>'
-        f"<h2>Round {shown.round.number} <small>{shown.name}</small></h2>"
-        f"<p>{prompt}</p>{verdict}</div>"
-    )
-
-
 def pick(picked: Tile, frame: str = "", again: str = "") -> str:
     """frame: the picture itself, in its frame. again: what is known of making it again."""
     recipe = picked.recipe
@@ -175,12 +152,14 @@ def pick(picked: Tile, frame: str = "", again: str = "") -> str:
     )
 
 
-def next_round(picked: Tile | None) -> str:
+def next_round(picked: Tile | None, grid: Sequence[Tile] = ()) -> str:
+    """What the next round is made from: the pick, small. grid: the pictures of "On 4 of 8 seeds"."""
+    few = f'<p class="quiet">In a grid: {", ".join(noise(tile.recipe) for tile in grid)}.</p>' if grid else ""
     if picked is None:
-        return '<h2>Second round</h2><p class="quiet">The seed of your pick, once with each style.</p>'
+        return f'<h2>Pick a picture</h2><p class="quiet">Its seed comes again, once with each style.</p>{few}'
     return (
-        f"<h2>{round_name(picked.round + 1)}</h2>"
-        f'<p class="quiet">Seed {picked.recipe.seed} again, once with each style after its prompt.</p>'
+        f'<div class="picked"><img src="{url(picked.file)}" alt=""><div><h2>{noise(picked.recipe).capitalize()}</h2>'
+        f'<p class="quiet">{escape(shorten(picked.recipe.prompt, 90))}</p>{few}</div></div>'
     )
 
 

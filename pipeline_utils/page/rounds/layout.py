@@ -7,13 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.errors import ModelError
 from pipeline_utils.models.catalog import ModelSpec
-from pipeline_utils.models.sources import list_models
 from pipeline_utils.page.events import FORM, HERE, LOOK, PICK, RUN, Page, Parts
-from pipeline_utils.page.rounds import html
+from pipeline_utils.page.rounds import example, html
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.rounds.panels import fields
+from pipeline_utils.page.rounds.panels import fields, model_choices
 from pipeline_utils.page.running import Player
 from pipeline_utils.page.share import layout as share
 from pipeline_utils.page.suffixes import layout as suffixes
@@ -51,6 +49,8 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                     label="Seeds", value="0-3", lines=1, max_lines=1, elem_id="seeds", min_width=0, scale=2
                 )
                 parts["make"] = gr.Button("Make 4 pictures", variant="primary", elem_id="make", min_width=0, scale=3)
+            with gr.Column(elem_id="next-box", min_width=0):
+                parts |= suffixes.build(own["suffixes"])
             with gr.Accordion("Settings", open=False, elem_id="settings"):
                 parts["negative_prompt"] = gr.Textbox(
                     label="Negative prompt", value="", max_lines=3, elem_id="negative", **own["negative_prompt"]
@@ -64,36 +64,30 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                     label="Sampler", allow_custom_value=True, elem_id="sampler", **own["sampler"]
                 )
                 parts["cut_long_prompts"] = gr.Checkbox(label="Cut prompts that are too long", elem_id="cut")
-            with gr.Column(elem_id="model-box", min_width=0):
+            with gr.Accordion("Model", open=False, elem_id="model-box"):
                 parts["model"] = gr.Dropdown(
                     label="Model",
-                    choices=_models(studio, spec),
+                    choices=model_choices(studio),
                     allow_custom_value=True,
                     interactive=studio.settings.visitors_choose != "one",
                     elem_id="model",
                     **own["model"],
                 )
-                parts["note"] = gr.HTML(elem_id="model-note", **own["note"])
+            parts["note"] = gr.HTML(elem_id="model-note", **own["note"])
         with gr.Column(elem_id="stage", min_width=0):
             with gr.Row(elem_id="state"):
-                parts["status"] = gr.HTML(js_on_load="secondRound.follow(element, watch)", elem_id="status")
+                parts["status"] = gr.HTML(elem_id="status")
                 parts["loading"] = gr.HTML(elem_id="loading")
                 parts["stop"] = gr.Button("Stop", visible=False, size="sm", min_width=0, scale=0, elem_id="stop")
-            parts["rounds"] = gr.Radio(
-                choices=[], label="Rounds so far", show_label=False, interactive=True, visible=False, elem_id="rounds"
-            )
-            parts["heading"] = gr.HTML(elem_id="heading")
-            parts["empty"] = gr.HTML(html.EMPTY, elem_id="empty")
-            parts["gallery"] = gr.Gallery(
-                label="Pictures of the round",
-                show_label=False,
-                columns=4,
-                height="auto",
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-                object_fit="contain",
-                visible=False,
+            own_example = spec.name == example.example().rounds[0].tiles[0].recipe.model
+            with gr.Column(elem_id="empty", min_width=0) as parts["empty"]:
+                gr.HTML(example.drawn() if own_example else html.EMPTY, apply_default_css=False)
+                parts["example"] = gr.Button("Run this example", visible=own_example, elem_id="example-go")
+            parts["gallery"] = gr.HTML(
+                [],
+                html_template='<div class="rows"></div>',
+                js_on_load="secondRound.rows(element.firstElementChild, props, watch, trigger, 'select', 'expand')",
+                apply_default_css=False,
                 elem_id="gallery",
             )
             parts["previews"] = gr.HTML(js_on_load="secondRound.previews(element, watch)", elem_id="previews")
@@ -107,27 +101,12 @@ def _lay_out(studio: Studio, spec: ModelSpec) -> Parts:
                 parts["python"] = gr.Code(
                     language="python", interactive=False, show_label=False, show_line_numbers=False, elem_id="python"
                 )
-            with gr.Row(elem_id="after"):
-                with gr.Column(elem_id="pick-box", min_width=0):
-                    parts["pick"] = gr.HTML(html.NO_PICK, elem_id="pick")
-                    with gr.Row(elem_id="keep"):
-                        parts["download"] = gr.DownloadButton(
-                            "Download PNG", visible=False, size="sm", elem_id="download"
-                        )
-                        parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
-                with gr.Column(elem_id="next-box", min_width=0):
-                    parts |= suffixes.build(own["suffixes"])
+            with gr.Column(elem_id="pick-box", min_width=0):
+                parts["pick"] = gr.HTML(html.NO_PICK, elem_id="pick")
+                with gr.Row(elem_id="keep"):
+                    parts["download"] = gr.DownloadButton("Download PNG", visible=False, size="sm", elem_id="download")
+                    parts["share"] = gr.HTML(js_on_load="secondRound.compare()", elem_id="share")
     return parts
-
-
-def _models(studio: Studio, spec: ModelSpec) -> list[tuple[str, str]]:
-    """Title and name of every model in the selector, the one of this start first."""
-    try:
-        known = list_models()
-    except ModelError:  # a checkout without the bundled weights, started with another model
-        known = {}
-    specs = {spec.name: spec} | (known if studio.settings.visitors_choose != "one" else {})
-    return [(each.title, each.name) for each in specs.values()]
 
 
 def _wire(page: Page, studio: Studio) -> None:
@@ -152,6 +131,7 @@ def _wire(page: Page, studio: Studio) -> None:
     for n in range(3):
         chip = parts[f"example {n}"]
         on([chip.click], handlers.example, [here, chip, *asked[2:]], ("prompt", *RUN, *LOOK, *PICK), **slot)
+    on([parts["example"].click], handlers.make_example, [here], ("prompt", "seeds", *RUN, *LOOK, *PICK), **slot)
     again = [here, parts["suffixes"], parts["cut_long_prompts"]]
     on([parts["next"].click], handlers.next_round, again, RUN + LOOK + PICK, **slot)
     on([parts["grid"].click], handlers.all_seeds, again, RUN + LOOK + PICK, **slot)
@@ -169,7 +149,7 @@ def _wire(page: Page, studio: Studio) -> None:
     )
     # Past the queue: a full house must not keep anyone from stopping.
     on([parts["stop"].click], handlers.stop, [], ("stop",), queue=False, js=None)
-    on([parts["rounds"].select], handlers.show_round, [here], (*LOOK, "grid"))
+    on([parts["gallery"].expand], handlers.show_round, [here], (*LOOK, "grid"))
     on([parts["gallery"].select], handlers.pick, [here], PICK)
     on([parts["model"].input], handlers.switch, [here, parts["model"]], RUN + form, **slot)
     for name, function in (("sheet_button", handlers.sheet_file), ("zip_button", handlers.zip_file)):

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from pipeline_utils.errors import UserError
+from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.models.catalog import FAMILIES, SAMPLERS, ModelSpec, sampler_label
+from pipeline_utils.models.sources import list_models
 from pipeline_utils.page.rounds import html
+from pipeline_utils.page.rounds.rows import rows
 from pipeline_utils.page.suffixes.layout import known_suffixes
-from pipeline_utils.page.visitor.visit import RoundShown, Visit
+from pipeline_utils.page.visitor.visit import Visit
 from pipeline_utils.proof.replay import again
 from pipeline_utils.studio import Studio
 
 Changes = dict[str, Any]
 
 
-def tiles(shown: RoundShown, waiting: Path) -> list[tuple[str, str]]:
-    """(file, caption) of every place of a round; `waiting` stands where a picture is still being made."""
-    files = {at: tile.file for at, tile in shown.tiles.items() if tile.file.is_file()}  # not deleted meanwhile
-    return [(str(files.get(at, waiting)), html.caption(shown, at)) for at in range(len(shown.round.places))]
-
-
-def looked(visit: Visit, studio: Studio, waiting: Path) -> Changes:
-    """The parts that show a round."""
+def looked(visit: Visit, studio: Studio) -> Changes:
+    """The parts that show the rounds, and what can be had of the one that is shown."""
     shown = visit.shown
-    titles = [(shown.title, shown.key) for shown in visit.rounds]
     ready = bool(shown and shown.tiles and not shown.running)
     python = script(visit, studio) if ready else None
     return {
-        "rounds": gr.update(
-            choices=titles,
-            value=shown.key if shown else None,
-            visible=len(titles) > 1,
-        ),
-        "heading": html.heading(visit),
+        "gallery": rows(visit),
         "empty": gr.update(visible=shown is None),
-        # gr.update with selected_index=None would leave the browser's old selection.
-        "gallery": gr.Gallery(
-            value=tiles(shown, waiting) if shown else [], selected_index=visit.selected, visible=shown is not None
-        ),
         "sheet_button": gr.update(interactive=ready),
         "zip_button": gr.update(interactive=ready),
         "files": gr.update(visible=shown is not None),
@@ -68,15 +53,16 @@ def script(visit: Visit, studio: Studio) -> str | None:
 
 
 def picked(visit: Visit, studio: Studio, busy: bool) -> Changes:
-    """The parts that show the pick."""
+    """The parts that show the pick, and mark it among the pictures."""
     pick, shown = visit.pick, html.NO_PICK
     if pick:
         shown = html.pick(pick, html.frame(pick), again(studio, pick.recipe, pick.fingerprint))
     number = pick.round + 1 if pick else 2
     return {
+        "gallery": rows(visit),
         "pick": shown,
         "download": gr.update(value=str(pick.file) if pick else None, visible=pick is not None),
-        "next_title": html.next_round(pick),
+        "next_title": html.next_round(pick, visit.rows() if len(visit.rows()) < len(visit.seeds()) else []),
         "next": gr.update(value=html.round_name(number), interactive=pick is not None and not busy),
         "grid": grid(visit, busy),
         "vary": gr.update(interactive=pick is not None and not busy),
@@ -127,3 +113,14 @@ def fields(spec: ModelSpec) -> dict[str, dict[str, Any]]:
         "sampler": {"choices": samplers, "value": sampler_label(spec.scheduler) if spec.scheduler else None},
         "suffixes": {"value": list(spec.suffixes), "own": list(spec.suffixes), "known": known_suffixes(spec)},
     } | {f"example {n}": {"value": text, "visible": bool(text)} for n, text in enumerate(examples)}
+
+
+def model_choices(studio: Studio) -> list[tuple[str, str]]:
+    """Title and name of every model in the selector, the one of this start first."""
+    try:
+        known = list_models()
+    except ModelError:  # a checkout without the bundled weights, started with another model
+        known = {}
+    spec = studio.models.spec(studio.models.default)
+    specs = {spec.name: spec} | (known if studio.settings.visitors_choose != "one" else {})
+    return [(each.title, each.name) for each in specs.values()]

@@ -1,21 +1,17 @@
 // Pictures while they are made: each lies behind the empty image of its tile, until the finished one is there.
 (() => {
-  const unfinished = (image) => /\/waiting\.png$/.test(image.getAttribute("src") || "");
-
   function previews(element, watch) {
-    const gallery = document.getElementById("stage");
+    const stage = document.getElementById("stage");
     let current = new Map(); // place: data URI that is decoded and ready
 
     function lay() {
-      gallery.querySelectorAll("#gallery .gallery-item img").forEach((image, place) => {
-        const picture = unfinished(image) ? current.get(place) : undefined;
+      for (const image of stage.querySelectorAll("#gallery .thumbnail-item img")) {
+        const tile = image.parentNode, waits = tile.matches(".running .waiting");
+        const picture = waits ? current.get(Number(tile.dataset.at)) : undefined;
         const wanted = picture ? `url("${picture}")` : "";
-        if (image.dataset.preview === wanted || (!wanted && !image.dataset.preview)) return;
-        image.style.backgroundImage = wanted;
-        image.classList.toggle("growing", Boolean(picture));
-        if (wanted) image.dataset.preview = wanted;
-        else delete image.dataset.preview;
-      });
+        if (image.style.backgroundImage !== wanted) image.style.backgroundImage = wanted;
+        if (image.classList.contains("growing") !== Boolean(picture)) image.classList.toggle("growing", Boolean(picture));
+      }
     }
 
     let turn = 0;
@@ -35,7 +31,7 @@
     }
 
     watch("value", take);
-    new MutationObserver(lay).observe(gallery, { subtree: true, childList: true, attributeFilter: ["src"] });
+    stage.addEventListener("drawn", lay);
   }
 
   Object.assign(window.secondRound, { previews });

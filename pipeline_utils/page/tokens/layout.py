@@ -38,16 +38,18 @@ class Words:
 
     def words(self, visit: Visit, prompt: str, suffixes: list[str]) -> Changes:
         """The meters of the prompt, and of the pick's prompt with each suffix. Never loads a model."""
-        rows = []
+        rows, twice = [], []
         if visit.pick and isinstance(suffixes, list):
             recipe = visit.pick.recipe
             pipe = self._pipe(recipe.model, recipe.revision)
             for suffix in suffixes[:MAX_SUFFIXES]:
                 if isinstance(suffix, str) and len(suffix) <= MAX_SUFFIX and suffix.strip(" ,"):
+                    if suffix.strip(" ,") in [part.strip() for part in recipe.prompt.split(",")]:
+                        twice.append(suffix)
                     rows.append((suffix, _measured(pipe, recipe.prompt + suffix)))
         return {
             "words": prompt_words(_measured(self._pipe(visit.model), prompt)),
-            "suffix_words": suffix_words(rows),
+            "suffix_words": suffix_words(rows) + twice_words(twice),
         }
 
     def _pipe(self, model: str, revision: str = "") -> DiffusionPipeline | None:
@@ -82,6 +84,14 @@ def suffix_words(rows: Sequence[tuple[str, Sequence[Meter]]]) -> str:
         return f'<div class="words">{_line(longest, "With the longest style: ")}</div>'
     items = "".join(f"<li><b>{escape(suffix.strip(' ,'))}</b> {_line(meters)}</li>" for suffix, meters in full)
     return f'<ul class="words" aria-label="Styles near the end of what is read">{items}</ul>'
+
+
+def twice_words(suffixes: Sequence[str]) -> str:
+    """Below the list of suffixes: those that the pick's prompt has already."""
+    if not suffixes:
+        return ""
+    names = ", ".join(f"<b>{escape(suffix.strip(' ,'))}</b>" for suffix in suffixes)
+    return f'<p class="twice">The pick has {names} already; once more it would stand there twice.</p>'
 
 
 def _fullness(meters: Sequence[Meter]) -> float:

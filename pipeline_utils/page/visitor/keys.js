@@ -55,10 +55,13 @@
     };
   }
 
-  // The gallery of a round is Gradio's, which listens too: here it is heard first.
+  // Left and right, Home and End stay in a round; up and down lead from one to the next.
+  const among = (tile, key) =>
+    [...tile.closest(/Up|Down/.test(key) ? "#gallery" : ".grid-container").querySelectorAll(TILES)];
+
   document.addEventListener("keydown", (event) => {
     const tile = event.target.closest?.(TILES);
-    if (tile) lead(event, [...tile.closest(".grid-container").querySelectorAll(TILES)], tile);
+    if (tile) lead(event, among(tile, event.key), tile);
   }, true);
 
   Object.assign(window.secondRound, { arrows });

@@ -5,11 +5,13 @@ A visitor may arrive before the model is loaded. A line says so, and what the pa
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html import escape
 
 import gradio as gr
 
-from pipeline_utils.page.events import HERE, LOOK, PICK, Page
+from pipeline_utils.errors import InputError, UserError
+from pipeline_utils.page.events import FORM, HERE, LOOK, PICK, Page
 from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.html import FLAGGED, url
 from pipeline_utils.page.rounds.panels import Changes
@@ -18,29 +20,33 @@ from pipeline_utils.page.share.layout import is_link
 from pipeline_utils.page.visitor import visits
 from pipeline_utils.page.visitor.visit import Visit, shorten
 from pipeline_utils.page.visitor.visits import sent
+from pipeline_utils.recipe.rounds import check_suffixes
 from pipeline_utils.shelf.copies import Thumbs
 from pipeline_utils.shelf.index import Card
 
 MOST = 100_000  # pictures that a page is asked to show
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "js": HERE}
+KEPT = (*FORM, "suffixes")  # what a reload puts back into the form
 # Parts of the form that show a model's own values, of which some are known only when it is loaded.
 OWN = ("note", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "sampler")
 
 
 def wire(page: Page) -> None:
     """What happens when the page is opened."""
-    handlers, returning = Pictures(page.player), gr.Checkbox(visible=False)
+    handlers, returning, kept = Pictures(page.player), gr.Checkbox(visible=False), gr.JSON(visible=False)
     # Asked every second, not held open until the model is there: Gradio's client mixes up the answers of a round that
     # begins while its stream is open already.
     clock = gr.Timer(1, active=False)
-    outputs = [clock, *(page.parts[name] for name in dict.fromkeys(("loading", *OWN, *LOOK, *PICK)))]
+    outputs = [clock, *(page.parts[name] for name in dict.fromkeys(("loading", "model", *KEPT, *OWN, *LOOK, *PICK)))]
+    fields = [page.parts[name] for name in KEPT]
+    gr.on([field.change for field in fields], None, fields, None, js="secondRound.keep", api_visibility="private")
     gr.context.Context.root_block.load(
         page.event(handlers.arrive, clock=clock),
-        [page.here, returning],
+        [page.here, returning, kept],
         outputs,
         api_name="page_arrive",
-        **QUICK | {"js": "() => [secondRound.here(), secondRound.visitor()[1]]"},
-    )
+        **QUICK | {"js": "() => [secondRound.here(), secondRound.visitor()[1], secondRound.kept()]"},
+    ).then(None, js="() => secondRound.resume()", api_visibility="private")
     clock.tick(page.event(handlers.loaded, clock=clock), page.here, outputs, api_name="page_loaded", **QUICK)
 
 
@@ -56,10 +62,11 @@ class Pictures:
         self.player, self.studio = player, player.studio
         self._built = self._own()  # as the page shows it before anything happens
 
-    def arrive(self, visit: Visit, returning: object, request: gr.Request) -> Changes:
-        """A page was opened. returning: the browser kept its token already.
+    def arrive(self, visit: Visit, returning: object, kept: object, request: gr.Request) -> Changes:
+        """A page was opened. returning: the browser kept its token already. kept: the form's values before a reload.
 
-        A returning visitor finds the newest round, unless a link brought them, whose picture is to be made.
+        A reload finds the page as it was. A visitor who returns otherwise finds the newest round, unless a link
+        brought them, whose picture is to be made.
         """
         self.studio.visited.set()
         models = self.studio.models
@@ -67,10 +74,17 @@ class Pictures:
         if not models.has_begun:
             title = shorten(models.spec(models.default).title, 60)
             parts = {"loading": html.waiting(f"Loading {title}…"), "clock": gr.Timer(active=True)}
-        if returning is not True or visit.rounds or is_link(request.query_params or ()):
+        if visit.model != models.default:  # which its page showed
+            with suppress(UserError):
+                parts |= {name: gr.update(**new) for name, new in panels.fields(models.spec(visit.model)).items()}
+        parts |= _form(kept)
+        if not visit.rounds:
+            if returning is not True or is_link(request.query_params or ()):
+                return parts
+            visits.restore(visit, visit.album(self.studio.shelves))
+        if not visit.rounds:
             return parts
-        visits.restore(visit, visit.album(self.studio.shelves))
-        return parts | (self.looked(visit, request) if visit.rounds else {})
+        return {"prompt": gr.update(value=visit.rounds[0].prompt)} | parts | self.looked(visit, request)
 
     def loaded(self, visit: Visit, request: gr.Request) -> Changes:
         """Once the model is there: the line goes, and what needed the model is told."""
@@ -86,7 +100,7 @@ class Pictures:
     def looked(self, visit: Visit, request: gr.Request) -> Changes:
         """The parts that show the round and the pick as they are now."""
         busy = self.player.is_busy(request)
-        return panels.looked(visit, self.studio, self.player.waiting) | panels.picked(visit, self.studio, busy)
+        return panels.looked(visit, self.studio) | panels.picked(visit, self.studio, busy)
 
     def _own(self) -> dict[str, dict]:
         """The properties of the form's parts for the model of this start."""
@@ -96,6 +110,18 @@ class Pictures:
     def _changed(self) -> Changes:
         """The form's parts that are not as the page was built."""
         return {name: gr.update(**new) for name, new in self._own().items() if new != self._built[name]}
+
+
+def _form(kept: object) -> Changes:
+    """The fields of the form with these values, which a round checks when it is asked for."""
+    if not isinstance(kept, list) or len(kept) != len(KEPT):
+        return {}
+    values = dict(zip(KEPT, kept, strict=True))
+    suffixes = values.pop("suffixes")
+    plain = {name: gr.update(value=value) for name, value in values.items() if isinstance(value, str | int | float)}
+    with suppress(InputError):
+        plain["suffixes"] = gr.update(value=check_suffixes(suffixes))
+    return plain
 
 
 def label(card: Card) -> str:

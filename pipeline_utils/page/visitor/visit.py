@@ -107,6 +107,7 @@ class Visit:
 
     model: str  # name of the model that the visitor chose
     owner: str = ""  # whose shelf the pictures are on; see Shelves
+    awaited: str = ""  # name of the model that was chosen last, which may still be loading
     rounds: list[RoundShown] = field(default_factory=list)
     shown: RoundShown | None = None
     pick: Tile | None = None
@@ -120,7 +121,11 @@ class Visit:
         return shelves.album(self.owner)
 
     def open(self, asked: Round) -> RoundShown:
-        opened = RoundShown(asked)
+        """A round begins, right below the one that it comes from."""
+        opened, above = RoundShown(asked), self.home(asked.places[0].parent)
+        if above:
+            self.rounds.remove(above)
+            self.rounds.append(above)
         self.add(opened)
         return opened
 
@@ -153,28 +158,33 @@ class Visit:
         if self.pick and self.pick.id in gone:
             self.pick = None
 
-    def choose(self, index: object, file_name: str | None) -> None:
-        """Picks the picture of the round that is shown whose file has this name.
+    def home(self, picture: str | None) -> RoundShown | None:
+        """The newest round on the page that holds a picture of this id."""
+        return next((each for each in reversed(self.rounds) if picture in each.ids()), None)
+
+    def choose(self, index: object, file_name: object) -> None:
+        """Picks the picture whose file has this name, of any round on the page.
 
         Both come from the browser: the name only finds a picture of this visitor, and the index only tells why none
         was found. Raises InputError or UserError.
         """
-        tiles = self.shown.tiles if self.shown else {}
-        at = next((at for at, tile in tiles.items() if tile.file.name == file_name), None)
-        if at is None:
-            count = len(self.shown.round.places) if self.shown else 0
+        rounds = [each for each in (self.shown, *reversed(self.rounds)) if each]
+        tiles = (tile for each in rounds for tile in each.tiles.values() if tile.file.name == file_name)
+        found = next(tiles, None)
+        if found is None:
+            asked = next((each for each in rounds if each.running), self.shown)
+            count = len(asked.round.places) if asked else 0
             if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
                 raise InputError("pick", index, "there is no such picture in the round that is shown")
-            if index not in tiles:
+            if index not in asked.tiles:
                 raise UserError("This picture is not finished yet; pick it when it is.")
             raise UserError("The round changed while you picked. Pick again.")
-        self.pick = tiles[at]
+        self.pick = found
 
     def seeds(self) -> list[Tile]:
         """The pictures of the pick's round, else of the one that is shown, that have its prompt: one a seed."""
         pick = self.pick.id if self.pick else None
-        rounds = [each for each in (self.shown, *self.rounds) if each is not None]
-        home = next((each for each in rounds if pick in each.ids()), self.shown)
+        home = self.home(pick) or self.shown
         if home is None:
             return []
         tiles = [home.tiles[at] for at in sorted(home.tiles)]
@@ -193,13 +203,6 @@ class Visit:
         most, tiles = MAX_GRID[0], self.seeds()
         pick = [tile for tile in tiles[most:] if self.pick and tile.id == self.pick.id]
         return [*tiles[: most - len(pick)], *pick]
-
-    @property
-    def selected(self) -> int | None:
-        """Where the pick stands in the round that is shown."""
-        if self.shown and self.pick:
-            return next((at for at, tile in self.shown.tiles.items() if tile.id == self.pick.id), None)
-        return None
 
 
 def compared(pick: Picture, control: Picture) -> str:
