@@ -119,7 +119,8 @@ class ModelSpec:
             limit = f"{sampler_label(recipe.scheduler)} takes {fewest} or more"
             raise InputError("num_inference_steps", recipe.num_inference_steps, limit)
         check_float("guidance_scale", recipe.guidance_scale, 0.0, self.max_guidance)
-        if recipe.scheduler not in self.schedulers:
+        # What is not offered for this model may have been before, and pictures are made again as they were made.
+        if recipe.scheduler not in {*self.schedulers, *family.schedulers, *self.extra_schedulers}:
             names = ", ".join(sampler_label(s) for s in self.schedulers)
             raise InputError("sampler", sampler_label(recipe.scheduler), f"{self.title} works with {names}")
         if recipe.negative_prompt and not family.negative_prompt:

@@ -213,16 +213,17 @@ def _snapshot(spec: ModelSpec, dtype: str) -> tuple[Path, str | None]:
     if spec.revision and (here := revisions.cached(spec.source, spec.revision, dtype)):
         return here
     first: Exception | None = None
+    odd: Exception | None = None
     for variant in revisions.variants(dtype):
         try:
             return revisions.download(spec.source, spec.revision, variant), variant
-        except ValueError:  # diffusers knows no such variant
-            continue
+        except ValueError as error:  # diffusers knows no such variant, or it is code that is asked to be run
+            odd = error
         except OSError as error:
             if "Could not find the necessary" not in str(error):
                 raise
             first = first or error
-    raise first
+    raise first or odd
 
 
 def _cpu_name() -> str:

@@ -48,8 +48,8 @@ def meters(pipe, prompt: str) -> list[Meter]:
     found = []
     for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
         tokenizer = getattr(pipe, name, None)
-        encoder = getattr(pipe, name.replace("tokenizer", "text_encoder"), None)
-        if tokenizer is None or encoder is None:
+        left_out = getattr(pipe, name.replace("tokenizer", "text_encoder"), tokenizer) is None
+        if tokenizer is None or left_out:
             continue
         limit = tokens if name == special else tokenizer.model_max_length
         with _lock:

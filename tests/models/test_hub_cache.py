@@ -106,13 +106,12 @@ def test_every_shard_counts(snapshots, part):
     assert not is_here()
 
 
-def test_the_weights_of_the_number_format_that_will_be_loaded_count(snapshots):
+def test_weights_that_are_there_in_halves_alone_serve_every_number_format(snapshots):
     halves = halved(snapshots / HERE, keep=False)
-    assert is_here(dtype="float16")
-    assert not is_here(dtype="float32")
-    assert not is_here(dtype="bfloat16")
+    formats = ("float16", "float32", "bfloat16")
+    assert all(is_here(dtype=dtype) for dtype in formats)
     halves[0].unlink()
-    assert not is_here(dtype="float16")
+    assert not any(is_here(dtype=dtype) for dtype in formats)
 
 
 def test_full_weights_serve_where_halves_are_wanted(snapshots):
