@@ -53,7 +53,7 @@ def test_on_a_shared_host_nobody_sees_anothers_pictures_by_any_way(own):
     for forged in (first.name, first.name[2:], token.upper(), f"../{first.name}", [token], {"token": token}, None, 7):
         mallory = Wire(app, f"mallory{abs(hash(str(forged))):09d}")
         for data in ({"token": forged}, here | {"token": forged}):
-            for function, more in (("arrive", [True]), ("shelf", ["", "", "", False, 60]), ("tree", [240])):
+            for function, more in (("arrive", [True, None]), ("shelf", ["", "", "", False, 60]), ("tree", [240])):
                 answer = mallory.send(f"page_{function}", [data, *more])
                 assert "fox" not in str(answer)
                 if forged == first.name[2:]:  # it could be a token, of a shelf that nobody has

@@ -64,5 +64,5 @@ def test_without_a_tab_the_page_is_served_and_makes_round_one(gone, house, tiny_
         made = client.predict("a red fox", seeds="0-1", num_inference_steps=1, api_name="/first_round")
         assert len(made["pictures"]) == 2
         # Whoever opens the page now finds the round on it.
-        assert "Round 1" in str(Wire(app, "somebody0001").send("page_arrive", [{"token": "0" * 32}, True]))
+        assert "Round 1" in str(Wire(app, "somebody0001").send("page_arrive", [{"token": "0" * 32}, True, None]))
         assert "Traceback" not in app.log()
