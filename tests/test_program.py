@@ -167,7 +167,7 @@ def test_whatever_goes_wrong_ends_with_2(command, files, tmp_path, monkeypatch, 
         raise RuntimeError("nobody thought of this")
 
     for module in ("__main__", "proof.replay"):
-        for name in ("read", "encode", "replayed"):
+        for name in ("read", "decode", "encode", "replayed"):
             monkeypatch.setattr(f"pipeline_utils.{module}.{name}", broken, raising=False)
     output = [] if command in ("verify", "show") else ["-o", str(tmp_path / "x.png")]
     assert main([command, str(files[0]), *output]) == 2

@@ -6,14 +6,14 @@ import functools
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-
-import diffusers
-import torch
-from diffusers import SchedulerMixin
+from typing import TYPE_CHECKING
 
 from pipeline_utils.errors import InputError
 from pipeline_utils.models.catalog import sampler_label
 from pipeline_utils.recipe.recipe import MAX_STEPS, Recipe
+
+if TYPE_CHECKING:
+    from diffusers import SchedulerMixin
 
 # Scripts of rounds say the same. What a configuration does not name is what its own class does, and these are what
 # classes do that have no such parameter: they clip nothing, and end without noise.
@@ -73,11 +73,17 @@ def _build(kind: str, config: Mapping, scheduler: str) -> SchedulerMixin:
     known = _parameters(scheduler)
     means = config if kind == scheduler else {**SILENT, **config}
     means = {name: value for name, value in means.items() if name in known}  # it would log what it does not know
-    return getattr(diffusers, scheduler).from_config({**means, "_use_default_values": defaults})
+    return _class(scheduler).from_config({**means, "_use_default_values": defaults})
+
+
+def _class(scheduler: str) -> type[SchedulerMixin]:
+    import diffusers
+
+    return getattr(diffusers, scheduler)
 
 
 def _parameters(scheduler: str) -> set[str]:
-    return set(inspect.signature(getattr(diffusers, scheduler).__init__).parameters)
+    return set(inspect.signature(_class(scheduler).__init__).parameters)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -88,9 +94,11 @@ def _steps(kind: str, config: str, scheduler: str, count: int) -> int:
     """
     if not any(names <= _parameters(scheduler) for names in (*_KINDS, {"shift"})):
         return count
-    arguments = inspect.signature(getattr(diffusers, scheduler).step).parameters
+    arguments = inspect.signature(_class(scheduler).step).parameters
     if [name for name, each in arguments.items() if each.default is each.empty] != [*_STEP]:
         return count
+    import torch
+
     try:
         made = _build(kind, json.loads(config), scheduler)
         # A flow's shift depends on the size of the picture, and any will do here.
