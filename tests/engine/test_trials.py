@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from pipeline_utils.engine import model_thread
-from pipeline_utils.engine.engine import generate
-from pipeline_utils.engine.events import Step
 from pipeline_utils.engine.model_thread import MODEL
-from pipeline_utils.engine.trials import want
+from pipeline_utils.engine.trials import Trials, want
 from pipeline_utils.models import shapes
 from pipeline_utils.models.shapes import MIXED, Shapes
 from tests.engine.test_packing import calls_of, watched
@@ -90,15 +88,22 @@ def test_a_place_in_the_plain_call_that_matters_is_found_out(loaded):
 
 def test_who_comes_meanwhile_waits_for_one_call_at_most(loaded, monkeypatch):
     monkeypatch.setattr(shapes, "ENOUGH_HALVES", 2**60)  # never over
+    order, one = [], Trials.one
+
+    def told(trials):
+        for _ in one(trials):
+            order.append("trial")
+            yield
+
+    monkeypatch.setattr(Trials, "one", told)
     pictures(loaded, five(loaded))
-    asked = []
-    with loaded.pipe.unet.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0]))):
-        wait_until(lambda: len(asked) > 5)
-        begun = []
-        for event in generate(loaded, [recipe(loaded, seed) for seed in range(4)]):
-            if isinstance(event, Step):
-                begun.append(len(asked))
-    assert begun[-1] - begun[0] == 2  # no trial between the steps of a round
+    with loaded.pipe.unet.register_forward_pre_hook(lambda *_: order.append("call")):
+        wait_until(lambda: len(order) > 10)
+        four = [recipe(loaded, seed) for seed in range(4)]
+        pictures(loaded, four)
+        wait_until(lambda: order[-1] == "trial")
+    runs = " ".join(order).split(" trial")
+    assert max(run.count("call") for run in runs) >= four[0].num_inference_steps  # no trial between a round's steps
     loaded.shapes.wanted.clear()
 
 
