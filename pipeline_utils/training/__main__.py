@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     torch.set_num_threads(1)
     root, preset = Path(options.work_dir).expanduser(), PRESETS[options.preset]
-    shop = steps.Workshop(preset, Workers(options.workers), root, options.output, options.sheets, options.until)
+    workers = Workers(options.workers, halves=torch.cpu.get_capabilities().get("amx_bf16", False))
+    shop = steps.Workshop(preset, workers, root, options.output, options.sheets, options.until)
     for step in STEPS if options.step == "all" else [options.step]:
         print(f"== {step} ({preset.name})", flush=True)
         getattr(steps, f"run_{step}")(shop)

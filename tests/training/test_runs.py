@@ -98,18 +98,48 @@ def test_a_run_begins_from_the_averages_of_an_earlier_one(tmp_path):
 def test_muon_steps_along_every_direction_alike():
     torch.manual_seed(0)
     for shape in ((4, 9), (9, 4)):
-        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape) @ torch.diag(torch.rand(shape[1]) + 0.2)))
-        assert values.min() > 0.5
-        assert values.max() < 1.3
+        for halves in (False, True):
+            made = orthogonalise(torch.randn(shape) @ torch.diag(torch.rand(shape[1]) + 0.2), halves)
+            values = torch.linalg.svdvals(made)
+            assert values.min() > 0.5
+            assert values.max() < 1.3
+
+
+def test_muon_makes_the_same_step_with_any_number_of_workers():
+    def stepped(count: int) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        matrices = [nn.Parameter(torch.randn(3, k)) for k in (2, 3, 5)]
+        muon = Muon(matrices, 0.01, Workers(count))
+        muon.param_groups[0]["lr"] = 0.01
+        for _ in range(3):
+            for matrix in matrices:
+                matrix.grad = matrix.detach().sin()
+            muon.step()
+        return [matrix.detach() for matrix in matrices]
+
+    assert all(map(torch.equal, stepped(1), stepped(3)))
+
+
+def test_products_in_halves_give_nearly_the_same_gradient_in_float32():
+    torch.manual_seed(0)
+    layer, x = nn.Linear(64, 8), torch.randn(6, 64)
+    found = {}
+    for halves in (False, True):
+        Workers(2, halves).gradients(lambda part: [layer(part).square().mean()], list(layer.parameters()), x)
+        found[halves] = layer.weight.grad
+    assert found[True].dtype == torch.float32
+    assert not torch.equal(found[True], found[False])
+    assert torch.allclose(found[True], found[False], atol=0.03 * found[False].abs().max().item())
 
 
 def test_inner_matrices_go_to_muon_and_the_rest_to_adam():
     named = {"conv_in.weight": nn.Parameter(torch.ones(2, 2, 3, 3)), "up.weight": nn.Parameter(torch.ones(2, 2, 3, 3))}
     named |= {"up.bias": nn.Parameter(torch.ones(2)), "heads.0.weight": nn.Parameter(torch.ones(2, 2, 1, 1))}
-    muon, adam = split_optimisers(named, 0.01)
+    named |= {"position_embedding.weight": nn.Parameter(torch.ones(2, 2))}
+    muon, adam = split_optimisers(named, 0.01, Workers(1))
     assert isinstance(muon, Muon)
     assert muon.param_groups[0]["params"] == [named["up.weight"]]
-    assert len(adam.param_groups[0]["params"]) == 3
+    assert len(adam.param_groups[0]["params"]) == 4
 
 
 def test_stops_fall_from_pure_noise():

@@ -1,16 +1,19 @@
-"""The token meters: what the text encoders would read, said while it is typed; what would be cut is struck through."""
+"""What of the words is read, said while they are typed: what would be cut is struck through, and what a model that
+lists its words does not know is named, with words that it does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from pipeline_utils.errors import InputError, ModelError
 from pipeline_utils.models.tokens import Meter, meters
+from pipeline_utils.models.vocabulary import vocabulary
 from pipeline_utils.page.events import LATE
 from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.visitor.visit import Visit
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _NEAR = 0.9  # of the limit: from here on a style is worth a line of its own
+_MOST = 5  # words that are not known are named
 _TOKENS = "A token is a word or a piece of one. A text encoder reads so many, and the markers at both ends count too."
 
 
@@ -47,10 +51,22 @@ class Words:
                     if suffix.strip(" ,") in [part.strip() for part in recipe.prompt.split(",")]:
                         twice.append(suffix)
                     rows.append((suffix, _measured(pipe, recipe.prompt + suffix)))
+            new = self._unknown(recipe.model, recipe.revision, " ".join(suffix for suffix, _ in rows))
+        else:
+            new = {}
         return {
-            "words": prompt_words(_measured(self._pipe(visit.model), prompt)),
-            "suffix_words": suffix_words(rows) + twice_words(twice),
+            "words": prompt_words(_measured(self._pipe(visit.model), prompt))
+            + unknown_words(self._unknown(visit.model, "", prompt)),
+            "suffix_words": suffix_words(rows) + unknown_words(new) + twice_words(twice),
         }
+
+    def _unknown(self, model: str, revision: str, text: object) -> dict[str, tuple[str, ...]]:
+        """What of `text` the model does not know, where it lists its words."""
+        with suppress(ModelError, InputError):
+            check_text("prompt", text)
+            known = vocabulary(self.studio.models.meant(model, revision))
+            return known.unknown(text) if known else {}
+        return {}
 
     def _pipe(self, model: str, revision: str = "") -> DiffusionPipeline | None:
         """The model in memory where that is the one meant, else None; a round of it says why."""
@@ -84,6 +100,18 @@ def suffix_words(rows: Sequence[tuple[str, Sequence[Meter]]]) -> str:
         return f'<div class="words">{_line(longest, "With the longest style: ")}</div>'
     items = "".join(f"<li><b>{escape(suffix.strip(' ,'))}</b> {_line(meters)}</li>" for suffix, meters in full)
     return f'<ul class="words" aria-label="Styles near the end of what is read">{items}</ul>'
+
+
+def unknown_words(words: Mapping[str, Sequence[str]]) -> str:
+    """Words that the model was not taught, each with things near it that it was."""
+    if not words:
+        return ""
+    shown = [
+        f"<b>{escape(word)}</b>: not known{escape('; ' * bool(near) + ', '.join(near))}"
+        for word, near in islice(words.items(), _MOST)
+    ]
+    more = f" · and {len(words) - _MOST} more" if len(words) > _MOST else ""
+    return f'<p class="unknown">{" · ".join(shown)}{more}</p>'
 
 
 def twice_words(suffixes: Sequence[str]) -> str:

@@ -112,7 +112,7 @@ def train_decoder(
         if not following.exists():
             live = parameters_upto(vae, level.block) | prefixed(heads=heads.upto(level.block))
             run = Run(level.samples, level.batch, level.rate, fall=0.5, warmup=60, ema=0.995)
-            optimisers = split_optimisers(live, run.weight_decay)
+            optimisers = split_optimisers(live, run.weight_decay, workers)
             training = Training(run, live, optimisers, path, workers, preset.seed + 5 + number)
             training.resume(earlier)
             pool = pool or Pool(stage, preset.pool, training.generator, workers)
