@@ -2,7 +2,8 @@
 
 A linear map, one 3 x 3 convolution, is fitted to the decoder of the loaded model from a few
 random fields, once. On the bundled model it has two fifths of the error of one colour for a latent;
-smooth fields teach it more than noise does, and pictures made by the model hardly more than these.
+smooth fields teach it more than noise does, and pictures made by the model hardly more than these. A decoder that no
+such map follows, of latents whose channels move or recolour what others hold, is asked itself, and less often.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SchedulerM
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, pad, pixel_shuffle
 
 EVERY = 0.1  # seconds from one preview to the next; a page need not show more
+DEAR = 20  # times what a preview takes of a decoder passes before the next
+_FOLLOWS = 0.75  # of the variance of what a decoder makes, from which a linear map does for it
 _SIDE = 128  # pixels of a preview's longer side, at most
 _GRID, _AMPLITUDE, _ROUGHNESS, _RIDGE = 16, 1.2, 0.3, 0.01
 
-_maps: WeakKeyDictionary[torch.nn.Module, torch.Tensor] = WeakKeyDictionary()  # by the VAE they were fitted to
+_maps: WeakKeyDictionary[torch.nn.Module, torch.Tensor | None] = WeakKeyDictionary()  # by the VAE they were fitted to
+_takes: WeakKeyDictionary[torch.nn.Module, float] = (
+    WeakKeyDictionary()
+)  # seconds, of decoders that are asked themselves
 
 
 class Watcher:
@@ -35,7 +41,7 @@ class Watcher:
     ) -> None:
         self._pipe, self._size, self._vae, self._clock = pipe, (height, width), vae, clock
         self._seen: tuple | None = None
-        self._due = 0.0
+        self._due = clock() + DEAR * self._takes()
         for part in pipe.components.values():
             if isinstance(part, SchedulerMixin):
                 part.step = self._watched(part, part.step)
@@ -50,8 +56,11 @@ class Watcher:
         with torch.no_grad():
             latents = clean(*self._seen)
             shown = self._shown(latents[:count].detach()) if latents.ndim > 2 else None
-        self._seen, self._due = None, self._clock() + EVERY
+        self._seen, self._due = None, self._clock() + max(EVERY, DEAR * self._takes())
         return shown
+
+    def _takes(self) -> float:
+        return 0.0 if self._vae is None else _takes.get(self._vae, 0.0)
 
     def _watched(self, scheduler: SchedulerMixin, step: Callable) -> Callable:
         @functools.wraps(step)  # pipelines read the signature to learn whether a sampler draws noise
@@ -68,7 +77,12 @@ class Watcher:
         latents = latents.float().cpu()  # [lanes, channels, h, w]
         if self._vae is None:  # an UnCLIP works on pixels from -1 to 1
             return _as_bytes(latents / 2 + 0.5)
-        return _as_bytes(projected(latents, fit(self._vae)))
+        if (weights := fit(self._vae)) is not None:
+            return _as_bytes(projected(latents, weights))
+        began = self._clock()
+        decoded = _decoded(self._vae, latents)
+        _takes[self._vae] = self._clock() - began
+        return _as_bytes(decoded)
 
 
 def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> torch.Tensor:
@@ -96,11 +110,12 @@ def clean(scheduler: SchedulerMixin, model_output, timestep, sample, result) -> 
     return result[0]
 
 
-def fit(vae: AutoencoderKL) -> torch.Tensor:
+def fit(vae: AutoencoderKL) -> torch.Tensor | None:
     """Weights of a convolution from latents to RGB patches, [3 * patch * patch, channels + 1, 3, 3].
 
     patch is 4, or the decoder's own factor where that is smaller; values are for RGB from 0 to 1; the
-    last channel is for ones. Fitted on the first call, in float32, on a copy, where the VAE is now.
+    last channel is for ones. Fitted on the first call, in float32, on a copy, where the VAE is now. None for a
+    decoder that is too unlike a linear map.
     """
     if vae not in _maps:
         _maps[vae] = _fit(vae)
@@ -125,7 +140,27 @@ def _framed(latents: torch.Tensor) -> torch.Tensor:
     return pad(torch.cat([latents, ones], dim=1), (1, 1, 1, 1), mode="replicate")
 
 
-def _fit(vae: AutoencoderKL) -> torch.Tensor:
+def _decoded(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """RGB from 0 to 1, in full precision: in halves some decoders overflow.
+
+    The copy takes no part in offloading and draws no weights, so neither the model nor its users notice.
+    """
+    config = vae.config
+    with torch.device("meta"):
+        whole = type(vae).from_config(config)
+    device = next(vae.parameters()).device
+    weights = {name: value.detach().to(device, torch.float32) for name, value in vae.state_dict().items()}
+    whole.load_state_dict(weights, assign=True)
+    scaled = latents / config.scaling_factor
+    if config.get("latents_mean") and config.get("latents_std"):
+        mean, std = (torch.tensor(config[name]).view(1, -1, 1, 1) for name in ("latents_mean", "latents_std"))
+        scaled = scaled * std + mean
+    scaled = scaled + (config.get("shift_factor") or 0)
+    with torch.no_grad():
+        return whole.eval().decode(scaled.to(device)).sample.cpu().clamp(-1, 1) / 2 + 0.5
+
+
+def _fit(vae: AutoencoderKL) -> torch.Tensor | None:
     config, draw = vae.config, torch.Generator().manual_seed(0)
     channels, factor = config.latent_channels, 2 ** (len(config.block_out_channels) - 1)
 
@@ -139,20 +174,8 @@ def _fit(vae: AutoencoderKL) -> torch.Tensor:
     smooth = interpolate(noise(_GRID // 2), size=_GRID, mode="bicubic")
     latents = (1 - _ROUGHNESS**2) ** 0.5 * smooth / smooth.std() + _ROUGHNESS * noise(_GRID)
     latents = _AMPLITUDE * latents
-    # 2. What the decoder makes of them, in full precision: in halves some decoders overflow. The copy
-    #    takes no part in offloading and draws no weights, so neither the model nor its users notice.
-    with torch.device("meta"):
-        whole = type(vae).from_config(config)
-    device = next(vae.parameters()).device
-    weights = {name: value.detach().to(device, torch.float32) for name, value in vae.state_dict().items()}
-    whole.load_state_dict(weights, assign=True)
-    scaled = latents / config.scaling_factor
-    if config.get("latents_mean") and config.get("latents_std"):
-        mean, std = (torch.tensor(config[name]).view(1, -1, 1, 1) for name in ("latents_mean", "latents_std"))
-        scaled = scaled * std + mean
-    scaled = scaled + (config.get("shift_factor") or 0)
-    with torch.no_grad():
-        decoded = whole.eval().decode(scaled.to(device)).sample.cpu().clamp(-1, 1) / 2 + 0.5
+    # 2. What the decoder makes of them.
+    decoded = _decoded(vae, latents)
     # 3. Least squares with a ridge, from 3 x 3 latents to a patch.
     patch = min(4, factor)
     target = adaptive_avg_pool2d(decoded, _GRID * patch)
@@ -162,7 +185,8 @@ def _fit(vae: AutoencoderKL) -> torch.Tensor:
     given = given.reshape(-1, (channels + 1) * 9).double()
     square = given.T @ given + _RIDGE * len(given) * torch.eye(given.shape[1], dtype=torch.float64)
     solved = torch.linalg.solve(square, given.T @ target)  # [(channels + 1) * 9, 3 * patch * patch]
-    return solved.T.reshape(-1, channels + 1, 3, 3).float()
+    left = (given @ solved - target).square().mean() / target.var(0).mean()
+    return None if left > 1 - _FOLLOWS else solved.T.reshape(-1, channels + 1, 3, 3).float()
 
 
 def _as_bytes(rgb: torch.Tensor) -> np.ndarray:

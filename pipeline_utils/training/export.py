@@ -12,8 +12,9 @@ from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline,
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from .data.looks import STYLES
+from .data.meanings import Meanings
 from .data.packages import LABELS, SETS
-from .data.words import GROUNDS
+from .data.words import FILLERS, GROUNDS, PREFIXES
 from .model.unet import build_scheduler
 
 
@@ -52,16 +53,18 @@ def assemble_pipeline(
     return pipe
 
 
-def own_words(names: list[str], synonyms: list[list[str]], hints: dict[str, list[str]]) -> dict:
+def own_words(names: list[str], meanings: Meanings) -> dict:
     """What the model knows, for a page that tells people: words.json of the folder.
 
-    ``near``: for a word that is not known, things that are.
+    ``near``: for a word that was in no caption, things that it knows.
     """
+    near = {word: [name] for name, words in zip(names, meanings.held_out, strict=True) for word in words}
     return {
-        "things": {name: words for name, words in zip(names, synonyms, strict=True)},
+        "things": dict(zip(names, meanings.used, strict=True)),
         "styles": list(STYLES[1:]),
         "backgrounds": [phrase for ground in GROUNDS for phrase in ground.phrases],
-        "near": hints,
+        "said": [*PREFIXES, *FILLERS],
+        "near": meanings.hints | {word: names for word, names in near.items() if " " not in word},
     }
 
 

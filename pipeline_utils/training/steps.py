@@ -118,7 +118,7 @@ def run_measure(shop: Workshop, count: int = 192) -> None:
 def run_export(shop: Workshop) -> None:
     model, text = load_denoiser(shop.preset, shop.folder)
     pipe = assemble_pipeline(load_decoder(shop.preset, shop.folder), text, load_tokenizer(shop.folder), model.unet)
-    known = own_words(shop.stage.drawings.names, shop.meanings.used, shop.meanings.hints)
+    known = own_words(shop.stage.drawings.names, shop.meanings)
     texts = {"README.md": shop.card(), "words.json": json.dumps(known, ensure_ascii=False) + "\n"}
     export(pipe, shop.output, Defaults(), texts)
     print(f"{shop.output}: {sum(f.stat().st_size for f in shop.output.rglob('*') if f.is_file()) / 1e6:.0f} MB")

@@ -78,7 +78,7 @@ def test_the_folder_holds_fp16_safetensors_its_values_and_its_words(folder):
     assert all(t.dtype == torch.float16 for f in weights for t in load_file(f).values() if t.is_floating_point())
     known = json.loads((folder / "words.json").read_text())
     assert known["things"] == {"ball": ["sphere"], "box": ["crate"], "apple": []}
-    assert known["near"] == {"zebra": ["ball"]}
+    assert known["near"] == {"zebra": ["ball"], "orb": ["ball"]}
     assert known["styles"] == list(STYLES[1:])
     card, licence = (folder / "README.md").read_text(), (folder / "LICENSE").read_text()
     for item in SETS:

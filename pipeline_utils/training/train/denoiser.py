@@ -26,7 +26,7 @@ from .optimiser import split_optimisers
 from .runs import Training, Workers, load_average, prefixed
 
 # How often a batch is taken to one, two, three stops. The first decides most: until it is known, it comes nearly alone.
-EARLY, EARLY_STOPS, STOPS = 0.3, (0.92, 0.05, 0.03), (0.6, 0.25, 0.15)
+EARLY, EARLY_STOPS, STOPS = 0.3, (0.92, 0.05, 0.03), (0.7, 0.2, 0.1)
 LEAST = 40  # the lowest timestep of a stop
 READING = 0.2  # weight of the reader's error
 WEIGHTS = {"ramp": 0.3, "carry": 0.2}  # of channels that are easily learned; the rest weigh 1
