@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from pipeline_utils.models.tokens import Meter
-from pipeline_utils.page.tokens.layout import prompt_words, suffix_words
+from pipeline_utils.page.tokens.layout import prompt_words, suffix_words, unknown_words
 from tests.wire import Wire
 
 
@@ -17,7 +17,7 @@ def limit_of(text: str) -> int:
 
 def test_a_prompt_is_measured_while_it_is_typed_and_what_would_be_cut_is_struck_through(visitor):
     page = visitor.page
-    meter, unread = page.locator("#words"), page.locator("#words s")
+    meter, unread = page.locator("#words .words"), page.locator("#words s")
     expect(meter).to_be_hidden()
     visitor.prompt.press_sequentially("a red fox")
     expect(meter).to_have_text(re.compile(r"^\s*5 of \d+ tokens\s*$"))
@@ -38,10 +38,10 @@ def test_a_prompt_is_measured_while_it_is_typed_and_what_would_be_cut_is_struck_
 
 def test_a_style_that_would_be_cut_is_named_before_the_round(visitor):
     page = visitor.page
-    meter = page.locator("#suffix-words")
+    meter = page.locator("#suffix-words .words")
     visitor.prompt.fill("a red fox")
-    expect(page.locator("#words")).to_contain_text("tokens")
-    limit = limit_of(page.locator("#words").inner_text())
+    expect(page.locator("#words .words")).to_contain_text("tokens")
+    limit = limit_of(page.locator("#words .words").inner_text())
     visitor.ask("fox " * (limit - 8) + "cup", seeds="0", steps=2)
     visitor.expect_done(1)
     expect(meter).to_be_hidden()
@@ -59,6 +59,23 @@ def test_a_style_that_would_be_cut_is_named_before_the_round(visitor):
     expect(row).to_have_count(0)
 
 
+def test_words_that_the_bundled_model_was_not_taught_are_named_with_near_ones(visitor):
+    page = visitor.page
+    said, styles = page.locator("#words .unknown"), page.locator("#suffix-words .unknown")
+    visitor.prompt.fill("a zebra and a <b>qwerty</b> on a blue background, neon")
+    expect(said).to_have_text(re.compile(r"^zebra: not known; .*\bhorse\b.* · b: not known · qwerty: not known$"))
+    visitor.prompt.fill("a picture of a fox on a blue background, neon")
+    expect(said).to_have_count(0)
+    expect(page.locator("#words .words")).to_contain_text("tokens")
+    visitor.ask("a fox", seeds="0", steps=2)
+    visitor.expect_done(1)
+    visitor.tiles.nth(0).click()
+    page.get_by_label("New suffix").fill("neon, cubist")
+    page.get_by_label("New suffix").press("Enter")
+    expect(styles).to_have_text(re.compile("^cubist: not known"))
+    assert visitor.complaints == []
+
+
 def test_a_model_that_is_not_in_memory_is_not_loaded_to_count_words(app):
     wire, before = Wire(app, "words000001"), len(app.log())  # other tests of this app may have logged what they forged
     answer = wire.send("page_words", [None, "a red fox", [", artsy"]])
@@ -67,6 +84,14 @@ def test_a_model_that_is_not_in_memory_is_not_loaded_to_count_words(app):
         assert wire.send("page_words", forged)["success"]
     assert "An event of the page failed" not in app.log()[before:]
     assert "Traceback" not in app.log()[before:]
+
+
+def test_of_many_unknown_words_the_first_are_named():
+    said = unknown_words({f"w<{n}": ("a", "b") if n == 1 else () for n in range(7)})
+    assert "<b>w&lt;0</b>: not known · <b>w&lt;1</b>: not known; a, b · " in said
+    assert said.count("not known") == 5
+    assert said.endswith(" · and 2 more</p>")
+    assert unknown_words({}) == ""
 
 
 def test_each_encoder_of_several_has_its_own_meter_and_says_what_it_alone_does_not_read():

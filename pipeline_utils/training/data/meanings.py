@@ -14,7 +14,9 @@ from .things import Thing
 
 CLOSE, AHEAD = 0.55, 0.06  # cosine from which a word means a thing, and by how much the second must be farther
 MOST = 14  # words kept for a thing
-HINTS, HINT = 3, 0.42  # things offered for a word that is not known, and how near (cosine) they must be
+# Things offered for a word that is not known, and how near they must be: the cosine of pictures of the two, less what
+# all pictures have in common. Of the bare words "zebra" and "frog" are nearer than "zebra" and "horse".
+HINTS, HINT, PICTURED = 3, 0.25, "a picture of a {}"
 
 
 # Of things that people name in many ways: "name = words in captions | words held out", which never stand in a
@@ -101,9 +103,18 @@ def find_meanings(things: list[Thing], rivals: list[str]) -> Meanings:
         pair = told.get(name, ([w for w in ranked if w not in kept_out], kept_out))
         used.append(pair[0])
         held_out.append(pair[1])
-    taken, hints = {w for row in (*used, *held_out) for w in row}, {}
-    top = near[:, : len(names)].topk(min(HINTS, len(names)))
+    taken = {word for row in (*used, *held_out) for word in row}
+    return Meanings(used, held_out, find_hints(names, [word for word in words if word not in taken]))
+
+
+def find_hints(names: list[str], words: list[str]) -> dict[str, list[str]]:
+    """For each word that is near any of the things: those, the nearest first."""
+    pictured = embed([PICTURED.format(text) for text in (*names, *words)])
+    pictured = F.normalize(pictured - pictured[: len(names)].mean(0), dim=1)
+    near = pictured[len(names) :] @ pictured[: len(names)].T
+    hints = {}
+    top = near.topk(min(HINTS, len(names)))
     for word, values, rows in zip(words, top.values.tolist(), top.indices.tolist(), strict=True):
-        if word not in taken and values[0] >= HINT:
+        if values[0] >= HINT:
             hints[word] = [names[i] for i, value in zip(rows, values, strict=True) if value >= HINT]
-    return Meanings(used, held_out, hints)
+    return hints
