@@ -85,7 +85,7 @@ def test_a_newcomer_follows_the_readme(repository):
         said = subprocess.run([python, "-c", snippet], cwd=folder, capture_output=True, text=True, check=True).stdout
         client = Client(url, verbose=False, download_files=str(repository.parent / "made"))
         ours = client.predict("a dog", seeds="0-3", api_name="/first_round")["pictures"]
-        styles = [", 3d", ", flat", ", line art", ", sticker"]
+        styles = [", highly realistic", ", neon", ", line art", ", sticker"]
         ours += client.predict(ours[2]["id"], styles, api_name="/second_round")["pictures"][1:]
     equal, files = said.strip().splitlines()[-2:]
     assert equal == "True"

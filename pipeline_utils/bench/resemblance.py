@@ -20,16 +20,16 @@ from pipeline_utils.shelf.shelf import Shelf
 from pipeline_utils.studio import Made, RoundEvent, Studio
 
 PROMPTS = (
-    "a red fox",
+    "a fox",
     "a burger",
     "a dog",
     "a rocket",
-    "a house with a tree",
-    "a cup of coffee",
-    "a blue car",
-    "a smiling face",
+    "a house",
+    "coffee",
+    "a car",
+    "a smiley",
 )
-SUFFIXES = (", 3d", ", flat", ", line art", ", sticker", ", watercolor", ", neon", ", pencil sketch", ", artsy")
+SUFFIXES = (", artsy", ", trending", ", line art", ", sticker", ", watercolor", ", neon", ", pencil sketch", ", pop art")
 SEEDS = 4
 
 

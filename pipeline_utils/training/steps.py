@@ -29,7 +29,7 @@ from .train.decoder import load_decoder, train_decoder
 from .train.denoiser import load_denoiser, train_denoiser
 from .train.runs import Workers
 
-ONE_RUN = "This copy is one run of these steps."
+ONE_RUN = "This copy is one run of these steps."  # unless the folder's history.md says otherwise
 SHOWN = ("dog", "cat", "lion", "burger", "car", "train", "house", "guitar")
 
 
@@ -70,7 +70,9 @@ class Workshop:
         return json.loads(path.read_text()) if path.exists() else None
 
     def card(self) -> str:
-        return card(self.preset, self.stage.drawings.names, Defaults(), self.read("report.json"), ONE_RUN)
+        told = self.folder / "history.md"
+        history = told.read_text("utf-8").strip() if told.exists() else ONE_RUN
+        return card(self.preset, self.stage.drawings.names, Defaults(), self.read("report.json"), history)
 
 
 def run_fetch(shop: Workshop) -> None:
