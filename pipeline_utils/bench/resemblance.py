@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from pipeline_utils.engine.pool import Models
 from pipeline_utils.models import runtime
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.proof.comparison import resemblance, ssim
+from pipeline_utils.proof.comparison import composition, resemblance, ssim
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
@@ -29,8 +30,18 @@ PROMPTS = (
     "a car",
     "a smiley",
 )
-SUFFIXES = (", artsy", ", trending", ", line art", ", sticker", ", watercolor", ", neon", ", pencil sketch", ", pop art")
+SUFFIXES = (
+    ", artsy",
+    ", trending",
+    ", line art",
+    ", sticker",
+    ", watercolor",
+    ", neon",
+    ", pencil sketch",
+    ", pop art",
+)
 SEEDS = 4
+WORDS = ("kept", "drifted", "another picture")
 
 
 def report(model: str, steps: int | None, prompts: int) -> None:
@@ -51,11 +62,25 @@ def report(model: str, steps: int | None, prompts: int) -> None:
     print("\nmeasure            own pick is nearest   own above another   own   others   ms a pair")
     for name, measure in {"resemblance": resemblance, "SSIM": _ssim, "edges": _edges, "foreground mask": _mask}.items():
         print(_line(name, measure, rounds))
+    print("\n" + f"{'in words':20}" + "".join(f"{word:>18}" for word in WORDS))
+    for name, own in {"with the own pick": True, "with another seed": False}.items():
+        said = Counter(_words(rounds, own))
+        print(f"{name:20}" + "".join(f"{said[word] / said.total():18.0%}" for word in WORDS))
 
 
 def _pictures(events: Iterable[RoundEvent]) -> list[Picture]:
     made = sorted((event for event in events if isinstance(event, Made)), key=lambda event: event.index)
     return [event.picture for event in made]
+
+
+def _words(rounds: Sequence, own: bool) -> Iterator[str]:
+    """What the page would say of each second-round picture beside its own pick, or beside the others."""
+    for picks, styled in rounds:
+        apart = [[resemblance(one, other) for other in picks if other is not one] for one in picks]
+        for seed, image in styled:
+            for at, pick in enumerate(picks):
+                if (at == seed) == own:
+                    yield composition(resemblance(pick, image), float(np.mean(apart[at])))
 
 
 def _line(name: str, measure: Callable[[Image.Image, Image.Image], float], rounds: Sequence) -> str:

@@ -16,10 +16,14 @@ from pipeline_utils.errors import ModelError, UserError
 from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.panels import Changes
 from pipeline_utils.page.rounds.rows import rows
-from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared
+from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, are_nearly_alike, compared, usual
 from pipeline_utils.picture.picture import Picture
 from pipeline_utils.studio import Made, RoundEvent, Started, Studio, Waiting
 
+NEARLY_ALIKE = (
+    "The seeds came out nearly alike, since this model makes little of the noise here. A prompt that leaves more open, "
+    "or another model, gives more to choose from."
+)
 _REFRESH = 0.1  # seconds between two messages about steps
 
 
@@ -61,6 +65,7 @@ class Player:
                     elif isinstance(event, Started):
                         if shown is not None:
                             visit.close(shown)
+                        beside = {each: self._usual(visit, source) for each, source in picked.items()}
                         shown, began, growing = visit.open(event.round), now, ""
                         count = len(shown.round.places)
                         stop.at_end(partial(visit.close, shown))  # whatever becomes of the page's stream
@@ -79,14 +84,17 @@ class Player:
                     elif isinstance(event, Refused):
                         refused.append(event.reason)
                     elif isinstance(event, Made):
-                        self._hang(visit, shown, event, picked)
+                        self._hang(shown, event, picked, beside)
                         yield {"gallery": rows(visit)}
         except Exception as error:  # the page must be usable again before anyone is told
             failure = error
         finally:  # may run on the server's event loop, so nothing here waits
             self.end(request, stop)
         made = len(shown.tiles) if shown else 0
-        status = html.outcome(_outcome(made, len(refused), count, failure, time.monotonic() - began))
+        said = _outcome(made, len(refused), count, failure, time.monotonic() - began)
+        if shown and shown.round.number == 1 and are_nearly_alike(shown.tiles.values()):
+            said = f"{said}. {NEARLY_ALIKE}"
+        status = html.outcome(said)
         yield panels.looked(visit, self.studio) | panels.idle(visit) | {"status": status, "previews": ""}
         if refused and failure is None:
             more = f" And {len(refused) - 1} more like it." if len(refused) > 1 else ""
@@ -112,9 +120,15 @@ class Player:
             return {"stop": gr.update(visible=False)}
         return {"stop": gr.update(interactive=False)}
 
-    def _hang(self, visit: Visit, shown: RoundShown, made: Made, picked: Mapping[str, Picture]) -> None:
+    @staticmethod
+    def _usual(visit: Visit, source: Picture) -> float | None:
+        home = visit.home(source.id)
+        return usual(source, ((tile.file, tile.id) for tile in home.tiles.values())) if home else None
+
+    @staticmethod
+    def _hang(shown: RoundShown, made: Made, picked: Mapping[str, Picture], beside: Mapping[str, float | None]) -> None:
         picture, place = made.picture, shown.round.places[made.index]
-        shown.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent))
+        shown.tiles[made.index] = Tile.of(picture, made.file, picked.get(place.parent), beside.get(place.parent))
         if place.control:
             shown.controls[made.index] = compared(picked[place.parent], picture)
 

@@ -11,6 +11,9 @@ from pipeline_utils.errors import InputError
 
 _SIDE = 64  # pixels a picture is reduced to for resemblance, so that texture counts little and any two sizes meet
 _SIGMA = 1.5  # pixels of a Gaussian window
+# Of the way from another seed's resemblance to that of equal pictures; `bench resemblance` says what comes of them.
+KEPT, DRIFTED = 0.35, 0.1
+_USUAL = 0.3
 _FLOOR = 4.0  # squared levels of 0 to 255: what varies less is flat
 
 
@@ -105,6 +108,17 @@ def resemblance(one: Image.Image, other: Image.Image) -> float:
     deviation = np.sqrt(var_a * var_b)
     weight = np.sqrt(deviation)
     return float(np.clip((shared / deviation * weight).sum() / weight.sum(), 0, 1))
+
+
+def composition(alike: float, usual: float | None = None) -> str:
+    """What became of a picture's composition, in a word or two.
+
+    alike: resemblance of the two. usual: of the first to other seeds of its prompt, which is where "another picture"
+    begins, whatever the prompt and the model; a middling value where none are here.
+    """
+    usual = _USUAL if usual is None else min(usual, 1 - 1e-6)
+    share = (alike - usual) / (1 - usual)
+    return "kept" if share >= KEPT else "drifted" if share >= DRIFTED else "another picture"
 
 
 def percent(value: float) -> int:

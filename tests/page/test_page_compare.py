@@ -60,7 +60,9 @@ def test_a_pick_is_compared_with_the_picture_it_came_from(visitor):
     expect(visitor.pick.get_by_role("img", name="The picture it came from, round 1")).to_be_visible()
     expect(visitor.pick.locator(".side.before")).to_have_text("round 1")
     expect(visitor.pick.locator(".side.after")).to_have_text(re.compile(r"^round 2 · \w"))
-    expect(visitor.pick.locator(".for-compare")).to_contain_text(re.compile(r"\d+ % alike: how much of the outline"))
+    expect(visitor.pick.locator(".for-compare")).to_contain_text(
+        re.compile(r"(Kept|Drifted|Another picture): \d+ % of outline")
+    )
     divider = visitor.pick.get_by_role("slider", name="Divider: left of it round 1, right of it round 2")
     box = divider.bounding_box()
     seen, half = pixels(frame), before.shape[1] // 2
@@ -117,7 +119,7 @@ def test_the_number_under_a_tile_says_what_it_is(visitor):
     two_rounds(visitor)
     expect(visitor.captions.nth(0)).to_have_text("control · equal to the pick")
     for at in range(1, 5):
-        expect(visitor.captions.nth(at)).to_have_text(re.compile(r" · \d\d? % alike$"))
+        expect(visitor.captions.nth(at)).to_have_text(re.compile(r" · (kept|drifted|another picture)$"))
         expect(visitor.tiles.nth(at)).to_have_attribute("title", re.compile("outline and placement"))
         expect(visitor.tiles.nth(at)).to_have_attribute("aria-description", re.compile("outline and placement"))
     expect(visitor.tiles.nth(0)).not_to_have_attribute("title", re.compile("."))

@@ -19,10 +19,12 @@ from pipeline_utils.models import runtime
 from pipeline_utils.page.edge import labelled
 from pipeline_utils.page.rounds import html, panels
 from pipeline_utils.page.rounds.handlers import Handlers
-from pipeline_utils.page.running import Player
+from pipeline_utils.page.running import NEARLY_ALIKE, Player
 from pipeline_utils.page.tokens.layout import Words
-from pipeline_utils.page.visitor.visit import Visit, compared
-from pipeline_utils.page.visitor.visits import choose, show
+from pipeline_utils.page.visitor import visit as visit_module
+from pipeline_utils.page.visitor.visit import Visit, compared, usual
+from pipeline_utils.page.visitor.visits import choose, restore, show
+from pipeline_utils.proof.comparison import composition, resemblance
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.settings import Settings
 from pipeline_utils.shelf.shelf import Shelf
@@ -238,6 +240,37 @@ def test_the_page_holds_the_newest_rounds_and_those_of_the_pick_and_of_what_runs
     assert visit.pick.id == started.tiles[0].id
     # What the page no longer holds is in the tree.
     assert len(visit.album(studio.shelves).tree().below[visit.pick.id]) == 14
+
+
+def test_seeds_beside_the_pick_tell_what_alike_means(studio):
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
+    first = visit.shown
+    visit.choose(0, first.tiles[0].file.name)
+    played(handlers.next_round(visit, [", artsy"], False, visitor("a")))
+    styled = visit.shown.tiles[1]
+    pictures = [tile.read().image for tile in first.tiles.values()]
+    expected = [resemblance(pictures[0], other) for other in pictures[1:]]
+    assert styled.usual == pytest.approx(sum(expected) / len(expected))
+    assert styled.kept == composition(styled.alike, styled.usual)
+    assert html.caption(visit.shown, 1) == f"artsy · {styled.kept}"
+    again = Visit(studio.models.default)
+    restore(again, again.album(studio.shelves))
+    assert [tile.usual for tile in again.shown.tiles.values()] == [styled.usual] * 2
+    for tile in first.tiles.values():
+        if tile.id != first.tiles[0].id:
+            tile.file.unlink()
+    assert usual(first.tiles[0].read(), [(tile.file, tile.id) for tile in first.tiles.values()]) is None
+
+
+def test_seeds_that_make_nearly_one_picture_are_told_with_what_to_do(studio, monkeypatch):
+    handlers, visit = Handlers(studio, Player(studio)), Visit(studio.models.default)
+    said = played(handlers.first_round(visit, Ask("a red fox", **FIELDS), visitor("a")))
+    assert NEARLY_ALIKE not in said["status"]
+    monkeypatch.setattr(visit_module, "resemblance", lambda one, other: 0.9)
+    for seeds, expected in (("10-13", True), ("20-21", False)):
+        said = played(handlers.first_round(visit, Ask("a red fox", **FIELDS | {"seeds": seeds}), visitor("a")))
+        assert (NEARLY_ALIKE in said["status"]) == expected
 
 
 def test_what_was_typed_is_text_on_the_page_never_markup(studio):

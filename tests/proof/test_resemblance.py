@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from pipeline_utils.bench.__main__ import main
-from pipeline_utils.proof.comparison import percent, resemblance
+from pipeline_utils.proof.comparison import composition, percent, resemblance
 
 
 def scene(offset: int = 0, side: int = 128, width: int | None = None) -> Image.Image:
@@ -54,6 +54,17 @@ def test_what_breaks_the_composition_does_not(change):
     assert resemblance(scene(), BROKEN[change](scene())) < 0.6
 
 
+def test_in_words_a_composition_is_kept_or_not_beside_other_seeds_of_its_prompt():
+    """A score means little alone: where seeds differ much, half of it is much, and where they hardly do, little."""
+    assert composition(1.0, 0.2) == composition(0.6, 0.2) == "kept"
+    assert composition(0.35, 0.2) == "drifted"
+    assert composition(0.2, 0.2) == composition(0.05, 0.2) == "another picture"
+    assert composition(0.6, 0.7) == "another picture"
+    assert composition(1.0, 1.0) == "kept"
+    assert composition(resemblance(scene(), recoloured(scene()))) == "kept"
+    assert composition(resemblance(scene(), ImageOps.mirror(scene())), resemblance(scene(), scene(30))) != "kept"
+
+
 def test_equal_pictures_are_alike_in_full_and_a_speck_is_enough_for_less():
     assert resemblance(scene(), scene()) == 1
     almost = scene()
@@ -86,6 +97,6 @@ def test_every_pair_of_random_pictures_gives_a_number_from_0_to_1():
 def test_the_benchmark_prints_how_often_the_own_pick_is_nearest(tiny_sd_folder, capsys):
     assert main(["resemblance", "--model", str(tiny_sd_folder), "--prompts", "1", "--steps", "2"]) == 0
     said = capsys.readouterr().out
-    assert "a red fox: 32 second-round pictures" in said
+    assert "a fox: 32 second-round pictures" in said
     for measure in ("resemblance", "SSIM", "edges", "foreground mask"):
         assert f"\n{measure} " in said

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline_utils.models.catalog import ASSETS, sampler_label
 from pipeline_utils.page.rounds.rows import rows
-from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared
+from pipeline_utils.page.visitor.visit import RoundShown, Tile, Visit, compared, usual
 from pipeline_utils.picture.picture import read
 from pipeline_utils.recipe.ask import Ask
 from pipeline_utils.recipe.rounds import Place, Round
@@ -24,7 +24,7 @@ LEAD = (
 @cache
 def example() -> Visit:
     """The shipped rounds as a visit of their own. Raises PictureError where a file of them is damaged."""
-    visit = Visit(model="")
+    visit, apart = Visit(model=""), None
     for number in (1, 2):
         shown = RoundShown(Round(number, ()), running=False)
         places = []
@@ -33,7 +33,7 @@ def example() -> Visit:
             source = read(visit.pick.file).picture if visit.pick else None
             line = picture.lineage
             places.append(Place(picture.recipe, line.suffix, line.control, line.parent))
-            shown.tiles[at] = Tile.of(picture, file, source)
+            shown.tiles[at] = Tile.of(picture, file, source, apart)
             if line.control:
                 shown.controls[at] = compared(source, picture)
         shown.round = Round(number, tuple(places))
@@ -41,6 +41,7 @@ def example() -> Visit:
         if number == 1:
             second = read(FOLDER / "round-2-0.png").picture
             visit.pick = next(tile for tile in shown.tiles.values() if tile.id == second.lineage.parent)
+            apart = usual(read(visit.pick.file).picture, ((tile.file, tile.id) for tile in shown.tiles.values()))
     return visit
 
 

@@ -110,8 +110,8 @@ def caption(shown: RoundShown, index: int) -> str:
         text = f"{noise(place.recipe)} · {text}"
     if tile is None:
         return text + " …"
-    if tile.alike is not None and not place.control:
-        text += f" · {percent(tile.alike)} % alike"
+    if tile.kept and not place.control:
+        text += f" · {tile.kept}"
     return f"{text} · {FLAGGED}" if tile.flagged else text
 
 
@@ -189,7 +189,8 @@ def frame(pick: Tile) -> str:
     label = escape(f"Divider: left of it {before}, right of it {after}")
     alike = ""
     if pick.alike is not None:
-        alike = f"<b>{percent(pick.alike)} % alike</b>: how much of the outline and placement stayed. "
+        others = "" if pick.usual is None else f", where other seeds of its prompt are {percent(pick.usual)} % alike"
+        alike = f"<b>{pick.kept.capitalize()}</b>: {percent(pick.alike)} % of outline and placement are alike{others}. "
     return (
         f'<div class="versus"><fieldset class="modes"><legend class="visually-hidden">Show the pick</legend>{switch}'
         f'</fieldset><div class="frame">{own}'

@@ -12,7 +12,7 @@ from pipeline_utils.page.visitor.visit import RoundShown, Visit
 
 Rows = list[list[str]]
 
-MEANING = "How much of the pick's outline and placement is kept. 100 % is the same picture."
+MEANING = "Whether the pick's outline and placement were kept. Another picture: no more alike than another seed is."
 _BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # one clear pixel
 _WIDE = 6  # pictures in a row that are still large
 

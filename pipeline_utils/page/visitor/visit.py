@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import numpy as np
 
 from pipeline_utils.errors import InputError, UserError
 from pipeline_utils.picture.picture import Picture
-from pipeline_utils.proof.comparison import resemblance
+from pipeline_utils.proof.comparison import composition, resemblance
 from pipeline_utils.recipe.recipe import Recipe
 from pipeline_utils.recipe.rounds import MAX_GRID, Round
 from pipeline_utils.shelf.owners import Album, Shelves
 from pipeline_utils.shelf.shelf import Shelf, read_kept
 
 MAX_ROUNDS = 12  # on the page; the tree and the shelf have them all
+_ONE = 0.8  # resemblance from which two seeds make nearly one picture
+_BESIDE = 7  # other seeds, at most, that tell how alike pictures of one prompt are anyway
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,20 @@ class Tile:
     flagged: bool  # a safety checker blacked it out
     alike: float | None  # resemblance to the picture it came from
     fingerprint: Mapping[str, object]
+    usual: float | None = None  # resemblance of the picture it came from to other seeds of its prompt
 
     @classmethod
-    def of(cls, picture: Picture, file: Path, source: Picture | None) -> Tile:
+    def of(cls, picture: Picture, file: Path, source: Picture | None, usual: float | None = None) -> Tile:
         """source: the picture it came from, where that is here."""
         alike = resemblance(source.image, picture.image) if source else None
         line = picture.lineage
         where = (line.round, line.parent, line.suffix, line.control)
-        return cls(picture.id, file, picture.recipe, *where, picture.flagged is True, alike, picture.fingerprint)
+        return cls(picture.id, file, picture.recipe, *where, picture.flagged is True, alike, picture.fingerprint, usual)
+
+    @property
+    def kept(self) -> str:
+        """What became of the composition of the picture it came from; "" where that is not known."""
+        return "" if self.alike is None else composition(self.alike, self.usual)
 
     def read(self) -> Picture:
         """The picture itself. Raises InputError where its file is gone, PictureError where it was changed since."""
@@ -203,6 +212,34 @@ class Visit:
         most, tiles = MAX_GRID[0], self.seeds()
         pick = [tile for tile in tiles[most:] if self.pick and tile.id == self.pick.id]
         return [*tiles[: most - len(pick)], *pick]
+
+
+def usual(source: Picture, files: Iterable[tuple[Path, str]]) -> float | None:
+    """How alike other seeds of its prompt are to a picture, in the mean; None where there are none.
+
+    files: the pictures made beside it, and their ids.
+    """
+    found: list[float] = []
+    for file, picture_id in files:
+        with suppress(UserError):
+            other = read_kept(file, picture_id)
+            if other.recipe.prompt == source.recipe.prompt and other.recipe.seed != source.recipe.seed:
+                found.append(resemblance(source.image, other.image))
+        if len(found) == _BESIDE:
+            break
+    return sum(found) / len(found) if found else None
+
+
+def are_nearly_alike(tiles: Iterable[Tile]) -> bool:
+    """Do the seeds of a first round make nearly one picture, as those of models that were distilled may?"""
+    pictures = []
+    for tile in tiles:
+        with suppress(UserError):
+            pictures.append(tile.read().image)
+        if len(pictures) > _BESIDE:
+            break
+    first, *others = pictures or [None]
+    return len(others) > 1 and all(resemblance(first, other) >= _ONE for other in others)
 
 
 def compared(pick: Picture, control: Picture) -> str:

@@ -14,7 +14,7 @@ from contextlib import suppress
 import gradio as gr
 
 from pipeline_utils.errors import InputError, PictureError, UserError
-from pipeline_utils.page.visitor.visit import MAX_ROUNDS, RoundShown, Tile, Visit, compared
+from pipeline_utils.page.visitor.visit import MAX_ROUNDS, RoundShown, Tile, Visit, compared, usual
 from pipeline_utils.picture.picture import check_id
 from pipeline_utils.recipe.rounds import Place, Round
 from pipeline_utils.shelf.owners import Album
@@ -119,10 +119,12 @@ def restore(visit: Visit, album: Album) -> None:
 
 def _round(album: Album, branch: Branch) -> RoundShown:
     """A round with all that was found out about it when it was made. Raises PictureError."""
-    places, tiles, controls, sources = [], {}, {}, {}
+    places, tiles, controls, sources, beside = [], {}, {}, {}, {}
     for card in branch.sources:
         with suppress(UserError):
             sources[card.id] = read_kept(album.shelf.folder / card.file, card.id)
+            others = album.tree().of[card.id].cards
+            beside[card.id] = usual(sources[card.id], ((album.shelf.folder / each.file, each.id) for each in others))
     for card in branch.cards:
         file = album.shelf.folder / card.file
         try:
@@ -131,7 +133,7 @@ def _round(album: Album, branch: Branch) -> RoundShown:
             continue
         at, parent = len(places), sources.get(card.parent)
         places.append(Place(picture.recipe, card.suffix, card.control, card.parent))
-        tiles[at] = Tile.of(picture, file, parent)
+        tiles[at] = Tile.of(picture, file, parent, beside.get(card.parent))
         if card.control and parent:
             controls[at] = compared(parent, picture)
     if not tiles:
