@@ -77,7 +77,7 @@ class Preset:
     unet: UnetShape = UnetShape()
     decoder: DecoderShape = DecoderShape()
     odds: Odds = ODDS
-    unet_run: Run = Run(samples=3_000_000, batch=96, rate=1.2e-3)
+    unet_run: Run = Run(samples=3_000_000, batch=160, rate=1.2e-3)
     decoder_run: tuple[Level, ...] = (
         Level(block=0, samples=24_000, batch=32, rate=2.0e-3),
         Level(block=1, samples=16_000, batch=24, rate=1.6e-3),
@@ -95,7 +95,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "few": Preset("few", things=24, unet_run=Run(samples=300_000, batch=96, rate=1.2e-3)),
-    "some": Preset("some", things=100, unet_run=Run(samples=1_200_000, batch=96, rate=1.2e-3)),
-    "all": Preset("all", things=240, unet_run=Run(samples=3_000_000, batch=96, rate=1.2e-3)),
+    "few": Preset("few", things=24, unet_run=Run(samples=300_000, batch=160, rate=1.2e-3)),
+    "some": Preset("some", things=100, unet_run=Run(samples=1_200_000, batch=160, rate=1.2e-3)),
+    "all": Preset("all", things=240, unet_run=Run(samples=3_000_000, batch=160, rate=1.2e-3)),
 }
