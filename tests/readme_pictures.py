@@ -28,7 +28,7 @@ from pipeline_utils.studio import Made, Studio
 from tests.browser import PATIENCE, Visitor, chromium
 from tests.running import BUNDLED, ROOT, App, running
 
-PROMPT, PICK, STYLE = "a burger", 3, 2
+PROMPT, PICK, STYLE = "a fox", 3, 2
 PLACE = ROOT / "assets" / "readme"
 SHOTS = ROOT / "screenshots"
 MOST = 1_500_000  # bytes of the animation

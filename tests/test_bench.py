@@ -88,8 +88,8 @@ def test_rounds_of_the_bundled_model_are_measured_beside_the_script_and_equal_it
         assert len(figures) == 4
         assert all(map(math.isfinite, figures))
         assert met in ("yes", "NO")
-    # Four of the first round, the control and four of the second, 64 x 64 each.
-    assert out.splitlines()[-1].startswith("0 differing pixels of 36,864 ")
+    # Four of the first round, the control and four of the second, 128 x 128 each.
+    assert out.splitlines()[-1].startswith("0 differing pixels of 147,456 ")
 
 
 def test_beside_a_busy_neighbour_it_counts_how_much_slower_each_becomes(tiny_sd_folder, capfd):

@@ -23,15 +23,15 @@ class Defaults:
     """What the app starts with; chosen by looking at sheets."""
 
     sampler: str = "DDIM"
-    num_inference_steps: int = 4
-    guidance_scale: float = 1.0
+    num_inference_steps: int = 2
+    guidance_scale: float = 1.5
     example_prompts: tuple[str, ...] = (
-        "a car",
         "a lion",
-        "a burger",
-        "a house",
+        "a panda",
+        "a rocket",
+        "an avocado",
         "a dog on a blue background",
-        "a train at night",
+        "a fox at night",
     )
     default_suffixes: tuple[str, ...] = (", highly realistic", ", artsy", ", trending", ", colorful")
 

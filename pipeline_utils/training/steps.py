@@ -72,7 +72,8 @@ class Workshop:
     def card(self) -> str:
         told = self.folder / "history.md"
         history = told.read_text("utf-8").strip() if told.exists() else ONE_RUN
-        return card(self.preset, self.stage.drawings.names, Defaults(), self.read("report.json"), history)
+        measured = self.read("report.json"), self.read("latents.json")
+        return card(self.preset, self.stage.drawings.names, Defaults(), *measured, history)
 
 
 def run_fetch(shop: Workshop) -> None:

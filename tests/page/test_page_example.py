@@ -23,7 +23,7 @@ def test_the_empty_page_shows_a_finished_example_and_one_click_makes_it_for_real
     for at in range(9):
         expect(pictures.nth(at)).to_be_in_viewport(ratio=0.5)
     expect(visitor.page.locator("#empty .selected .caption-label")).to_have_text("seed 3")
-    expect(visitor.page.locator("#empty .verdict")).to_contain_text("0 of 4,096 pixels differ")
+    expect(visitor.page.locator("#empty .verdict")).to_contain_text("0 of 16,384 pixels differ")
     visitor.page.get_by_role("button", name="Run this example").click()
     compared = re.compile(
         r"9 pictures\. (All 9 are equal to the shipped ones, bit for bit|The shipped .* (machine|weights))"
@@ -32,7 +32,7 @@ def test_the_empty_page_shows_a_finished_example_and_one_click_makes_it_for_real
     expect(pictures).to_have_count(0)
     expect(visitor.page.locator("#gallery .thumbnail-item")).to_have_count(9)
     expect(visitor.page.locator("#gallery .selected .caption-label")).to_have_text("seed 3")
-    expect(visitor.prompt).to_have_value("a burger")
+    expect(visitor.prompt).to_have_value("a fox")
     assert visitor.complaints == []
 
 

@@ -43,7 +43,7 @@ def test_the_first_round_stays_with_its_pick_marked_and_the_verdict_joins_the_se
     two_rounds(visitor)
     first, second = row(visitor, 1), row(visitor, 2)
     expect(first.locator(".selected .caption-label")).to_have_text("seed 2")
-    pixels = "0 of 4,096 pixels differ" if visitor.app.model.name == "emoji-sd" else "0 of 1,024 pixels differ"
+    pixels = "0 of 16,384 pixels differ" if visitor.app.model.name == "emoji-sd" else "0 of 1,024 pixels differ"
     expect(second.locator(".verdict")).to_contain_text(f"The pick again: equal, bit for bit · {pixels}")
     expect(second.locator(".caption-label").first).to_have_text("control · equal to the pick")
     # The line on the verdict begins below the picked picture.

@@ -137,7 +137,7 @@ def test_the_commands_of_the_readme_sign_and_check(tmp_path):
     (block,) = re.findall(r"^```shell\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     install, *lines = block.splitlines()
     assert install.endswith("pip install -r requirements-credentials.txt -c constraints.txt")
-    shutil.copy(ROOT / "tests" / "corpus" / "read_schema_2_first_0.png", tmp_path / "picture.png")
+    shutil.copy(ROOT / "assets" / "example" / "round-1-0.png", tmp_path / "picture.png")
     for line in lines:
         line = line.replace(".venv/bin/python", sys.executable).replace("make", f"make -f {ROOT / 'Makefile'}")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}

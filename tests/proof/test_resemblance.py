@@ -31,6 +31,7 @@ def recoloured(image: Image.Image) -> Image.Image:
 KEPT = {
     "recoloured": recoloured,
     "sepia": lambda image: ImageOps.colorize(image.convert("L"), (40, 25, 10), (255, 240, 210)),
+    "negative": ImageOps.invert,
     "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.6),
     "paler": lambda image: ImageEnhance.Contrast(image).enhance(0.5),
     "softer": lambda image: image.filter(ImageFilter.GaussianBlur(1.5)),

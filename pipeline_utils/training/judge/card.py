@@ -11,7 +11,7 @@ from ..data.words import GROUNDS
 from ..export import Defaults
 from ..model.latents import Layout
 from ..presets import Preset
-from .evaluate import table
+from .evaluate import latents_lines, markdown, table
 
 VERSION = 2
 TEMPLATE = (Path(__file__).parent / "card.md").read_text("utf-8")
@@ -29,9 +29,18 @@ SHEETS = {
 }
 
 
-def card(preset: Preset, names: list[str], defaults: Defaults, report: dict | None, history: str) -> str:
-    """README.md of the model folder. ``history``: what was done for this copy, beyond one plain run."""
-    measured = table(report) if report else "Not measured yet."
+def card(
+    preset: Preset, names: list[str], defaults: Defaults, report: dict | None, latents: dict | None, history: str
+) -> str:
+    """README.md of the model folder. ``report``, ``latents``: what was measured, as far as it was.
+
+    ``history``: what was done for this copy, beyond one plain run.
+    """
+    measured = "Not measured yet."
+    if report:
+        measured = table(report)
+    elif latents:
+        measured = markdown(latents_lines(latents, defaults.num_inference_steps)) + "\n\nPictures were not judged yet."
     if report and report["weakest"]:
         measured += f"\n\nWeakest things by that judge: {', '.join(report['weakest'])}."
     sets = [f"| {s.package} {s.version} | {s.author} | [{s.licence}]({LINKS[s.licence]}) |" for s in (*SETS, LABELS)]

@@ -113,17 +113,26 @@ def evaluate(
     return report, made
 
 
+def share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def latents_lines(latents: dict[str, dict[str, float]], steps: int) -> list[tuple[str, str, str]]:
+    """What was measured on the denoiser: measure, result, goal."""
+    first, last = latents["1"], latents[str(steps)]
+    rights = (("place right", "95 %"), ("direction right", "97 %"), ("design right", "97 %"))
+    return [
+        ("error of the shape at t = 999, in shares of the variance", f"{first['error of the shape']:.3f}", "0.12"),
+        (f"error of the ground, {steps} steps", f"{last['error of the ground']:.3f}", "0.1"),
+        ("mirror margin", f"{last['mirror margin']:.3f}", ""),
+        *((f"{name}, {steps} steps", share(last[name]), goal) for name, goal in rights),
+    ]
+
+
 def table(report: dict) -> str:
     """The report as a Markdown table."""
-    share = lambda value: f"{100 * value:.1f} %"  # noqa: E731
-    first = report["latents"].get("1", {})
-    last = report["latents"].get(str(report["steps"]), {})
     lines = [
-        ("error at t = 999, in shares of the variance", f"{first['error of the shape']:.3f}", "0.12"),
-        ("error of the ground", f"{last['error of the ground']:.3f}", "0.1"),
-        ("mirror margin", f"{last['mirror margin']:.3f}", ""),
-        *((f"{name}, {report['steps']} steps", share(last[name]), goal)
-          for name, goal in (("place right", "95 %"), ("direction right", "97 %"), ("design right", "97 %"))),
+        *latents_lines(report["latents"], report["steps"]),
         ("judge on real pictures: thing / style",
          f"{share(report['judge']['top-1'])} / {share(report['judge']['style'])}", ""),
         (f"thing, top-1 / top-5 ({report['things']['pictures']} pictures)",
@@ -138,5 +147,9 @@ def table(report: dict) -> str:
     ]  # fmt: skip
     if words := report.get("held-out words"):
         lines.insert(8, (f"held-out words, top-5 ({words['pictures']} pictures)", share(words["top-5"]), "85 %"))
+    return markdown(lines)
+
+
+def markdown(lines: list[tuple[str, str, str]]) -> str:
     head = "| measure | result | goal |\n|---|---|---|\n"
     return head + "\n".join(f"| {a} | {b} | {c} |" for a, b, c in lines)
