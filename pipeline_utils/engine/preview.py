@@ -1,7 +1,7 @@
 """Latents to small RGB pictures, so that people can watch a picture grow. Never touches what is made.
 
 A linear map, one 3 x 3 convolution, is fitted to the decoder of the loaded model from a few
-random fields, once. On the bundled model it has two fifths of the error of one colour for a latent;
+random fields, once. On the bundled model's first edition it had two fifths of the error of one colour for a latent;
 smooth fields teach it more than noise does, and pictures made by the model hardly more than these. A decoder that no
 such map follows, of latents whose channels move or recolour what others hold, is asked itself, and less often.
 """
@@ -25,9 +25,7 @@ _SIDE = 128  # pixels of a preview's longer side, at most
 _GRID, _AMPLITUDE, _ROUGHNESS, _RIDGE = 16, 1.2, 0.3, 0.01
 
 _maps: WeakKeyDictionary[torch.nn.Module, torch.Tensor | None] = WeakKeyDictionary()  # by the VAE they were fitted to
-_takes: WeakKeyDictionary[torch.nn.Module, float] = (
-    WeakKeyDictionary()
-)  # seconds, of decoders that are asked themselves
+_takes: WeakKeyDictionary[torch.nn.Module, float] = WeakKeyDictionary()  # seconds of a decoder that is asked itself
 
 
 class Watcher:
